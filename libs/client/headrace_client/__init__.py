@@ -1,0 +1,1 @@
+"""Chat with a Headrace workload over Kafka."""

@@ -1,0 +1,1 @@
+"""Event models, envelope and topic catalogue of Headrace."""

@@ -1,0 +1,1 @@
+"""Model references, loading, chat templates and artefacts."""

@@ -1,0 +1,1 @@
+"""The embedded Headrace stack and the `headrace` command."""

@@ -1,0 +1,1 @@
+"""Curates raw records into immutable dataset versions."""

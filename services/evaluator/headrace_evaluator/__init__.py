@@ -1,0 +1,1 @@
+"""Scores candidate and incumbent, paired, with intervals."""

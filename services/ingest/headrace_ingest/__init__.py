@@ -1,0 +1,1 @@
+"""Lands files, sources, traffic and feedback as Delta tables."""

@@ -1,0 +1,1 @@
+"""Windows, canary judgements, drift, and the console."""

@@ -1,0 +1,1 @@
+"""Model versions, lineage, aliases and the gate."""

@@ -1,0 +1,1 @@
+"""Generates answers with Ray Serve, base and adapters."""

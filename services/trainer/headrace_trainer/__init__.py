@@ -1,0 +1,1 @@
+"""Fine-tunes the base model with LoRA on Ray Train."""
