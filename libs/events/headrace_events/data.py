@@ -1,0 +1,57 @@
+"""Events of ingest and data-quality."""
+
+from typing import ClassVar, Literal
+
+from headrace_events import topics
+from headrace_events.envelope import EventData
+from headrace_events.references import DatasetRef, TableRef
+
+
+class RecordsLanded(EventData):
+    """A batch of raw records was committed to the workload's raw table."""
+
+    TYPE: ClassVar[str] = "records.landed.v1"
+    TOPIC: ClassVar[str] = topics.RECORDS
+
+    batch_id: str
+    table: TableRef
+    rows: int
+    source: str
+    """`file:<name>`, `python_docs`, or `traffic`."""
+
+
+class RecordsRejected(EventData):
+    """A source could not be read; nothing of it was landed."""
+
+    TYPE: ClassVar[str] = "records.rejected.v1"
+    TOPIC: ClassVar[str] = topics.RECORDS
+
+    source: str
+    reason: str
+
+
+class DatasetCurated(EventData):
+    """A dataset version was written."""
+
+    TYPE: ClassVar[str] = "dataset.curated.v1"
+    TOPIC: ClassVar[str] = topics.DATASETS
+
+    dataset: DatasetRef
+    batches: tuple[str, ...]
+    sources: tuple[str, ...]
+    rejects: dict[str, int]
+    """Rows dropped, by reason."""
+    redactions: dict[str, int] = {}
+    """Pieces of text replaced, by kind."""
+    trigger: Literal["records", "drift"] = "records"
+
+
+class DatasetRejected(EventData):
+    """The records do not make a dataset version; the reason says what is missing."""
+
+    TYPE: ClassVar[str] = "dataset.rejected.v1"
+    TOPIC: ClassVar[str] = topics.DATASETS
+
+    batches: tuple[str, ...]
+    reason: str
+    rejects: dict[str, int] = {}

@@ -1,0 +1,35 @@
+"""Event ids: UUIDv7 (RFC 9562), fresh or derived from the event that caused them."""
+
+import hashlib
+import os
+import time
+import uuid
+
+_RANDOM_BITS = 74
+
+
+def _uuid7(milliseconds: int, random_bits: int) -> uuid.UUID:
+    """Lay out 48 bits of Unix milliseconds and 74 bits of randomness as RFC 9562 asks."""
+    rand_a = random_bits >> 62
+    rand_b = random_bits & ((1 << 62) - 1)
+    value = (milliseconds & ((1 << 48) - 1)) << 80
+    value |= 0x7 << 76 | rand_a << 64 | 0b10 << 62 | rand_b
+    return uuid.UUID(int=value)
+
+
+def new_id() -> str:
+    """Return a fresh UUIDv7."""
+    bits = int.from_bytes(os.urandom(10), "big") >> (80 - _RANDOM_BITS)
+    return str(_uuid7(time.time_ns() // 1_000_000, bits))
+
+
+def derived_id(cause: str, *names: str) -> str:
+    """Return the UUIDv7 that an outcome of `cause` always gets.
+
+    A replay of the cause makes the same id again, so a consumer's inbox drops the repeat.
+    The timestamp is the cause's, the rest is a SHA-256 of the cause and `names`
+    (event type, plus a discriminator when one cause has several outcomes of that type).
+    """
+    digest = hashlib.sha256("\x1f".join((cause, *names)).encode()).digest()
+    bits = int.from_bytes(digest[:10], "big") >> (80 - _RANDOM_BITS)
+    return str(_uuid7(uuid.UUID(cause).int >> 80, bits))

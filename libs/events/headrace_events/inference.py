@@ -1,0 +1,151 @@
+"""Events of one inference, from the product's request to its one outcome."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from headrace_events import topics
+from headrace_events.envelope import EventData
+from headrace_events.references import Reference
+
+Arm = Literal["base", "production", "canary"]
+
+
+class Message(Reference):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Usage(Reference):
+    """Tokens of one request."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+class InferenceRequested(EventData):
+    """A product service asks a workload; `key` keeps one user on one side of a canary."""
+
+    TYPE: ClassVar[str] = "inference.requested.v1"
+    TOPIC: ClassVar[str] = topics.INFERENCE_REQUESTS
+
+    request_id: str
+    messages: tuple[Message, ...] = Field(min_length=1)
+    max_tokens: int | None = Field(None, ge=1)
+    temperature: float = Field(0.0, ge=0.0, le=2.0)
+    stream: bool = False
+    key: str | None = None
+
+
+class InferenceAdmitted(EventData):
+    """The input checks let the request through, with what they redacted."""
+
+    TYPE: ClassVar[str] = "inference.admitted.v1"
+    TOPIC: ClassVar[str] = topics.INFERENCE_ADMITTED
+
+    request: InferenceRequested
+    received_at: float
+    """Unix seconds at which the request was published (its event's time)."""
+    redactions: dict[str, int] = {}
+
+
+class InferenceGenerated(EventData):
+    """The model answered; the output checks come next."""
+
+    TYPE: ClassVar[str] = "inference.generated.v1"
+    TOPIC: ClassVar[str] = topics.INFERENCE_GENERATED
+
+    request: InferenceRequested
+    text: str
+    model: str
+    model_version: str
+    arm: Arm
+    finish_reason: Literal["stop", "length"]
+    usage: Usage
+    received_at: float
+    generation_ms: float
+
+
+class InferencePartGenerated(EventData):
+    """A piece of a streamed answer, before the output checks."""
+
+    TYPE: ClassVar[str] = "inference.part_generated.v1"
+    TOPIC: ClassVar[str] = topics.INFERENCE_GENERATED
+
+    request_id: str
+    index: int
+    text: str
+
+
+class InferencePartCompleted(EventData):
+    """A checked piece of a streamed answer."""
+
+    TYPE: ClassVar[str] = "inference.part_completed.v1"
+    TOPIC: ClassVar[str] = topics.INFERENCE_PARTS
+
+    request_id: str
+    index: int
+    text: str
+
+
+class InferenceCompleted(EventData):
+    """The answer: what the product reads and what is captured."""
+
+    TYPE: ClassVar[str] = "inference.completed.v1"
+    TOPIC: ClassVar[str] = topics.INFERENCE_COMPLETED
+
+    request_id: str
+    messages: tuple[Message, ...]
+    text: str
+    model: str
+    model_version: str
+    arm: Arm
+    finish_reason: Literal["stop", "length", "content_filter"]
+    usage: Usage
+    latency_ms: float
+    trace_id: str | None = None
+    via: Literal["kafka", "http"] = "kafka"
+
+
+class InferenceRejected(EventData):
+    """The request's other possible outcome; `detail` never quotes the text."""
+
+    TYPE: ClassVar[str] = "inference.rejected.v1"
+    TOPIC: ClassVar[str] = topics.INFERENCE_COMPLETED
+
+    request_id: str
+    reason: Literal[
+        "guardrail", "deadline_exceeded", "unknown_workload", "overloaded", "engine_error"
+    ]
+    detail: str
+    stage: Literal["input", "output", "serving"]
+    model_version: str | None = None
+    arm: Arm | None = None
+    trace_id: str | None = None
+    via: Literal["kafka", "http"] = "kafka"
+
+
+class FeedbackGiven(EventData):
+    """A product service says how good an answer was, or what it should have been."""
+
+    TYPE: ClassVar[str] = "feedback.given.v1"
+    TOPIC: ClassVar[str] = topics.FEEDBACK
+
+    request_id: str
+    rating: Literal[-1, 0, 1]
+    correction: str | None = None
+
+
+class GuardrailTripped(EventData):
+    """A check blocked or changed a text."""
+
+    TYPE: ClassVar[str] = "guardrail.tripped.v1"
+    TOPIC: ClassVar[str] = topics.GUARDRAILS
+
+    request_id: str
+    stage: Literal["input", "output"]
+    check: str
+    action: Literal["block", "redact"]
+    labels: tuple[str, ...] = ()

@@ -1,0 +1,81 @@
+"""Events of canary roll-outs: serving's state changes and the monitor's judgements."""
+
+from typing import ClassVar, Literal
+
+from headrace_events import topics
+from headrace_events.envelope import EventData
+from headrace_events.references import ModelRef, Reference
+
+
+class ArmStats(Reference):
+    """One model version over one step's window."""
+
+    version: str
+    requests: int
+    errors: int
+    p50_ms: float
+    p95_ms: float
+    rating_mean: float | None = None
+    ratings: int = 0
+
+
+class RolloutStarted(EventData):
+    """The candidate is loaded and takes `weight` percent of the traffic."""
+
+    TYPE: ClassVar[str] = "rollout.started.v1"
+    TOPIC: ClassVar[str] = topics.ROLLOUTS
+
+    rollout_id: str
+    candidate: ModelRef
+    incumbent: ModelRef
+    step: int
+    weight: int
+    steps: tuple[int, ...]
+
+
+class RolloutStepped(EventData):
+    """The candidate's weight changed; `step` counts from 0."""
+
+    TYPE: ClassVar[str] = "rollout.stepped.v1"
+    TOPIC: ClassVar[str] = topics.ROLLOUTS
+
+    rollout_id: str
+    candidate: ModelRef
+    step: int
+    weight: int
+
+
+class RolloutFinished(EventData):
+    """The canary is over."""
+
+    TYPE: ClassVar[str] = "rollout.finished.v1"
+    TOPIC: ClassVar[str] = topics.ROLLOUTS
+
+    rollout_id: str
+    candidate: ModelRef
+    incumbent: ModelRef
+    outcome: Literal["succeeded", "failed"]
+    reason: str
+
+
+class RollbackRequested(EventData):
+    """Somebody asks to put the previous production version back."""
+
+    TYPE: ClassVar[str] = "rollback.requested.v1"
+    TOPIC: ClassVar[str] = topics.ROLLOUTS
+
+    reason: str
+
+
+class CanaryJudged(EventData):
+    """The monitor's verdict on one step of a canary."""
+
+    TYPE: ClassVar[str] = "canary.judged.v1"
+    TOPIC: ClassVar[str] = topics.JUDGEMENTS
+
+    rollout_id: str
+    step: int
+    verdict: Literal["advance", "fail"]
+    reason: str
+    candidate: ArmStats
+    incumbent: ArmStats

@@ -1,0 +1,221 @@
+"""The topic catalogue: the one place that says what a topic is, who writes and who reads it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+_DAY_MS = 24 * 60 * 60 * 1000
+
+
+class Topic(BaseModel):
+    """One Kafka topic; `key` names the field that orders its events."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    owner: str
+    description: str
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+    key: str = "workload"
+    partitions: int = 1
+    cleanup: Literal["delete", "compact"] = "delete"
+    retention_ms: int = 30 * _DAY_MS
+
+
+WORKLOADS = "headrace.workloads"
+RECORDS = "headrace.records"
+DATASETS = "headrace.datasets"
+TRAINING_REQUESTS = "headrace.training-requests"
+TRAINING = "headrace.training"
+MODELS = "headrace.models"
+EVALUATION_REQUESTS = "headrace.evaluation-requests"
+EVALUATIONS = "headrace.evaluations"
+ROLLOUTS = "headrace.rollouts"
+JUDGEMENTS = "headrace.judgements"
+INFERENCE_REQUESTS = "headrace.inference-requests"
+INFERENCE_ADMITTED = "headrace.inference-admitted"
+INFERENCE_GENERATED = "headrace.inference-generated"
+INFERENCE_COMPLETED = "headrace.inference-completed"
+INFERENCE_PARTS = "headrace.inference-parts"
+FEEDBACK = "headrace.feedback"
+GUARDRAILS = "headrace.guardrails"
+ALERTS = "headrace.alerts"
+
+_ALL_SERVICES = (
+    "ingest",
+    "data-quality",
+    "trainer",
+    "evaluator",
+    "registry",
+    "serving",
+    "guardrails",
+    "monitor",
+)
+# Inference is spread over partitions so that a service scales out; control events of one workload
+# must stay in order and are few, so one partition each is enough for the embedded stack.
+_INFERENCE_PARTITIONS = 4
+
+
+def _inference(
+    name: str, owner: str, description: str, producers: tuple[str, ...], consumers: tuple[str, ...]
+) -> Topic:
+    return Topic(
+        name=name,
+        owner=owner,
+        description=description,
+        producers=producers,
+        consumers=consumers,
+        key="request_id",
+        partitions=_INFERENCE_PARTITIONS,
+        retention_ms=7 * _DAY_MS,
+    )
+
+
+CATALOGUE: tuple[Topic, ...] = (
+    Topic(
+        name=WORKLOADS,
+        owner="stack",
+        description="Workload manifests; the newest of each is kept for ever",
+        producers=("stack",),
+        consumers=_ALL_SERVICES,
+        cleanup="compact",
+    ),
+    Topic(
+        name=RECORDS,
+        owner="ingest",
+        description="Raw records landed in a Delta table, or a source that could not be read",
+        producers=("ingest",),
+        consumers=("data-quality", "monitor"),
+    ),
+    Topic(
+        name=DATASETS,
+        owner="data-quality",
+        description="Dataset versions curated or rejected",
+        producers=("data-quality",),
+        consumers=("trainer", "monitor"),
+    ),
+    Topic(
+        name=TRAINING_REQUESTS,
+        owner="trainer",
+        description="Requests to train or to cancel",
+        producers=("monitor", "stack"),
+        consumers=("trainer", "monitor"),
+    ),
+    Topic(
+        name=TRAINING,
+        owner="trainer",
+        description="What became of training jobs",
+        producers=("trainer",),
+        consumers=("registry", "monitor"),
+    ),
+    Topic(
+        name=MODELS,
+        owner="registry",
+        description="State changes of model versions",
+        producers=("registry",),
+        consumers=("evaluator", "serving", "monitor"),
+    ),
+    Topic(
+        name=EVALUATION_REQUESTS,
+        owner="evaluator",
+        description="Requests to evaluate a model version again",
+        producers=("registry", "stack"),
+        consumers=("evaluator",),
+    ),
+    Topic(
+        name=EVALUATIONS,
+        owner="evaluator",
+        description="Evaluations of candidate against incumbent",
+        producers=("evaluator",),
+        consumers=("registry", "monitor"),
+    ),
+    Topic(
+        name=ROLLOUTS,
+        owner="serving",
+        description="Canary roll-outs: started, stepped, finished",
+        producers=("serving",),
+        consumers=("registry", "monitor"),
+    ),
+    Topic(
+        name=JUDGEMENTS,
+        owner="monitor",
+        description="The monitor's verdicts on canaries",
+        producers=("monitor",),
+        consumers=("serving",),
+    ),
+    _inference(
+        INFERENCE_REQUESTS,
+        "guardrails",
+        "Requests of product services",
+        ("product services",),
+        ("guardrails",),
+    ),
+    _inference(
+        INFERENCE_ADMITTED,
+        "guardrails",
+        "Requests that passed the input checks",
+        ("guardrails",),
+        ("serving",),
+    ),
+    _inference(
+        INFERENCE_GENERATED,
+        "serving",
+        "Answers before the output checks, and their parts when streamed",
+        ("serving",),
+        ("guardrails",),
+    ),
+    _inference(
+        INFERENCE_COMPLETED,
+        "guardrails",
+        "The one outcome of each request: completed or rejected",
+        ("guardrails", "serving"),
+        ("product services", "ingest", "monitor"),
+    ),
+    _inference(
+        INFERENCE_PARTS,
+        "guardrails",
+        "Checked parts of streamed answers; the outcome event holds the whole text",
+        ("guardrails",),
+        ("product services",),
+    ),
+    _inference(
+        FEEDBACK,
+        "ingest",
+        "Feedback of product services on answers",
+        ("product services", "ingest"),
+        ("ingest", "monitor"),
+    ),
+    Topic(
+        name=GUARDRAILS,
+        owner="guardrails",
+        description="Checks that tripped",
+        producers=("guardrails", "serving"),
+        consumers=("monitor",),
+    ),
+    Topic(
+        name=ALERTS,
+        owner="monitor",
+        description="Drift, breached objectives, alerts",
+        producers=("monitor", *_ALL_SERVICES[:-1]),
+        consumers=("data-quality", "monitor"),
+    ),
+    *(
+        Topic(
+            name=f"headrace.dlq.{service}",
+            owner=service,
+            description=f"Records that {service} could not handle, with origin headers",
+            producers=(service,),
+            consumers=("stack",),
+            key="original key",
+        )
+        for service in _ALL_SERVICES
+    ),
+)
+
+BY_NAME = {topic.name: topic for topic in CATALOGUE}
+
+
+def dlq(service: str) -> str:
+    """Return the dead-letter topic of a service."""
+    return f"headrace.dlq.{service}"
