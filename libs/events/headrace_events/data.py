@@ -2,6 +2,8 @@
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from headrace_events import topics
 from headrace_events.envelope import EventData
 from headrace_events.references import DatasetRef, TableRef
@@ -41,7 +43,7 @@ class DatasetCurated(EventData):
     sources: tuple[str, ...]
     rejects: dict[str, int]
     """Rows dropped, by reason."""
-    redactions: dict[str, int] = {}
+    redactions: dict[str, int] = Field(default_factory=dict)
     """Pieces of text replaced, by kind."""
     trigger: Literal["records", "drift"] = "records"
 
@@ -54,4 +56,4 @@ class DatasetRejected(EventData):
 
     batches: tuple[str, ...]
     reason: str
-    rejects: dict[str, int] = {}
+    rejects: dict[str, int] = Field(default_factory=dict)

@@ -1,5 +1,6 @@
 """The envelope: CloudEvents 1.0 in Kafka's binary mode, with structured mode accepted."""
 
+import builtins
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -28,10 +29,10 @@ class EventData(BaseModel):
     TOPIC: ClassVar[str]
 
 
-DataT = TypeVar("DataT", bound=EventData, covariant=True)
+DataT_co = TypeVar("DataT_co", bound=EventData, covariant=True)
 
 
-class Event(BaseModel, Generic[DataT]):
+class Event(BaseModel, Generic[DataT_co]):
     """One event: the CloudEvents attributes, Headrace's extensions and the payload."""
 
     model_config = ConfigDict(frozen=True)
@@ -41,7 +42,7 @@ class Event(BaseModel, Generic[DataT]):
     subject: str
     workload: str
     time: datetime
-    data: DataT
+    data: DataT_co
     causationid: str | None = None
     deadline: datetime | None = None
     traceparent: str | None = None
@@ -117,6 +118,9 @@ class Event(BaseModel, Generic[DataT]):
         return self.data.model_dump_json().encode()
 
 
+DataT = TypeVar("DataT", bound=EventData)
+
+
 class RawEvent(BaseModel):
     """An event before its payload is validated: attributes and undecoded data."""
 
@@ -124,7 +128,7 @@ class RawEvent(BaseModel):
     attributes: dict[str, Any]
     payload: bytes | dict[str, Any] = Field(repr=False)
 
-    def load(self, model: type[DataT]) -> Event[DataT]:
+    def load(self, model: builtins.type[DataT]) -> Event[DataT]:
         """Validate the payload against `model`; raise InvalidEvent naming fields, not values."""
         try:
             data = (
@@ -137,7 +141,9 @@ class RawEvent(BaseModel):
         except ValidationError as error:
             fields = sorted({_path(e["loc"]) + ": " + e["type"] for e in error.errors()})
             # `from None`: pydantic's own message quotes the input, which may be a user's text.
-            raise InvalidEvent(f"{self.type} does not fit its schema: {', '.join(fields)}") from None
+            raise InvalidEvent(
+                f"{self.type} does not fit its schema: {', '.join(fields)}"
+            ) from None
 
 
 def _path(loc: Iterable[Any]) -> str:
@@ -152,6 +158,7 @@ def parse(headers: Mapping[str, str | bytes], value: bytes | None) -> RawEvent:
         }
     except UnicodeDecodeError:
         raise InvalidEvent("a header is not UTF-8") from None
+    payload: bytes | dict[str, Any]
     if text.get("content-type", "").startswith(STRUCTURED_CONTENT_TYPE):
         attributes, payload = _structured(value)
     else:

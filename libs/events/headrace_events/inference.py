@@ -48,7 +48,7 @@ class InferenceAdmitted(EventData):
     request: InferenceRequested
     received_at: float
     """Unix seconds at which the request was published (its event's time)."""
-    redactions: dict[str, int] = {}
+    redactions: dict[str, int] = Field(default_factory=dict)
 
 
 class InferenceGenerated(EventData):

@@ -104,7 +104,9 @@ class Evaluate(Strict):
     def _gates_measured(self) -> "Evaluate":
         missing = {g.metric for g in self.gates} - set(self.metrics)
         if missing:
-            raise ValueError(f"gates on metrics that are not measured: {', '.join(sorted(missing))}")
+            raise ValueError(
+                f"gates on metrics that are not measured: {', '.join(sorted(missing))}"
+            )
         if not self.gates:
             raise ValueError("at least one gate is needed: without one nothing can be approved")
         return self
@@ -187,7 +189,7 @@ class Metadata(Strict):
 class Manifest(Strict):
     """A workload manifest, `apiVersion: headrace/v1`."""
 
-    apiVersion: Literal["headrace/v1"]  # noqa: N815 - Kubernetes' spelling, as users know it
+    apiVersion: Literal["headrace/v1"]
     kind: Literal["Workload"]
     metadata: Metadata
     spec: Spec = Spec()

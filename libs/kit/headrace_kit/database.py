@@ -1,0 +1,150 @@
+"""A service's database: its own tables and the chassis' (outbox, inbox, jobs, workloads)."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Index, LargeBinary, MetaData, String, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A timestamp that stays aware of UTC in SQLite too, which forgets time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: object) -> datetime | None:
+        """Give the zone back that SQLite dropped."""
+        if value is not None and value.tzinfo is None:
+            return value.replace(tzinfo=UTC)
+        return value
+
+
+class KitBase(DeclarativeBase):
+    """Tables that the chassis keeps in every service's database."""
+
+
+class OutboxRow(KitBase):
+    """An event written with its state change, waiting for the relay."""
+
+    __tablename__ = "kit_outbox"
+
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    event_id: Mapped[str] = mapped_column(String(36), unique=True)
+    type: Mapped[str]
+    topic: Mapped[str]
+    key: Mapped[str]
+    headers: Mapped[dict[str, str]] = mapped_column(JSON)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class InboxRow(KitBase):
+    """An event id whose effect is in this database."""
+
+    __tablename__ = "kit_inbox"
+
+    event_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    handled_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class JobRow(KitBase):
+    """Long work under a lease; `kind` and `key` name it once."""
+
+    __tablename__ = "kit_jobs"
+    __table_args__ = (Index("kit_jobs_open", "kind", "state"),)
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    workload: Mapped[str]
+    payload: Mapped[dict[str, Any]] = mapped_column(JSON)
+    cause: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    state: Mapped[str] = mapped_column(default="queued")
+    """queued, running, done, failed or cancelled."""
+    attempt: Mapped[int] = mapped_column(default=0)
+    owner: Mapped[str | None]
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    reason: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class WorkloadRow(KitBase):
+    """This service's copy of a workload manifest."""
+
+    __tablename__ = "kit_workloads"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    revision: Mapped[str]
+    manifest: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class LeaseRow(KitBase):
+    """A named right that one replica holds at a time (the relay's)."""
+
+    __tablename__ = "kit_leases"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+def _tune_sqlite(connection: DBAPIConnection, _record: object) -> None:
+    # The driver must not open transactions by itself: `_begin_immediate` does.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=15000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_immediate(connection: Any) -> None:
+    # A deferred transaction that reads and then writes can fail with "database is locked";
+    # taking the write lock at the start makes writers queue instead.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+class Database:
+    """Engine, schema and sessions of one service."""
+
+    def __init__(self, url: str, tables: MetaData | None = None) -> None:
+        parsed = make_url(url)
+        self._tables = tables
+        self.sqlite = parsed.get_backend_name() == "sqlite"
+        if self.sqlite and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        self.engine: AsyncEngine = create_async_engine(parsed, pool_pre_ping=not self.sqlite)
+        if self.sqlite:
+            event.listen(self.engine.sync_engine, "connect", _tune_sqlite)
+            event.listen(self.engine.sync_engine, "begin", _begin_immediate)
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    async def create(self) -> None:
+        """Create the tables that are missing."""
+        async with self.engine.begin() as connection:
+            await connection.run_sync(KitBase.metadata.create_all)
+            if self._tables is not None:
+                await connection.run_sync(self._tables.create_all)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Open a session whose changes are committed at the end, or not at all."""
+        async with self._sessions() as session, session.begin():
+            yield session
+
+    async def close(self) -> None:
+        """Release the connections."""
+        await self.engine.dispose()

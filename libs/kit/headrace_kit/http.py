@@ -1,0 +1,111 @@
+"""The HTTP side of the chassis: health, metrics, spans, and errors that do not quote input."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from opentelemetry.trace import SpanKind
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from headrace_kit import telemetry
+from headrace_kit.metrics import HTTP_REQUESTS, HTTP_SECONDS
+
+# Asked every few seconds by machines: a span of each would drown the others.
+_UNTRACED = ("/healthz", "/readyz", "/metrics", "/version", "/console", "/metrics-api")
+_SERVER_ERROR = 500
+
+
+class TraceRequests:
+    """ASGI middleware: one SERVER span and two metrics per request, streams included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on inside its span."""
+        if scope["type"] != "http" or scope["path"].startswith(_UNTRACED):
+            await self._app(scope, receive, send)
+            return
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        status = _SERVER_ERROR
+        started = time.perf_counter()
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        with telemetry.span(
+            f"{scope['method']} {scope['path']}",
+            kind=SpanKind.SERVER,
+            parent=telemetry.context_of(headers.get("traceparent"), headers.get("tracestate")),
+            attributes={"http.request.method": scope["method"]},
+        ) as opened:
+            try:
+                await self._app(scope, receive, watch)
+            finally:
+                # The route's template, not the path: ids in label values would never end.
+                route = getattr(scope.get("route"), "path", "unmatched")
+                opened.update_name(f"{scope['method']} {route}")
+                opened.set_attributes({"http.route": route, "http.response.status_code": status})
+                HTTP_REQUESTS.labels(scope["method"], route, str(status)).inc()
+                HTTP_SECONDS.labels(route).observe(time.perf_counter() - started)
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
+    fields = [
+        {"field": ".".join(str(part) for part in e["loc"]), "problem": e["type"]}
+        for e in error.errors()
+    ]
+    listed = ", ".join(f"{f['field']} ({f['problem']})" for f in fields)
+    body = {
+        "error": {
+            "message": f"The request does not fit: {listed}",
+            "type": "invalid_request_error",
+            "param": fields[0]["field"] if fields else None,
+            "code": "invalid_request",
+            "fields": fields,
+        }
+    }
+    return JSONResponse(body, status_code=422)
+
+
+def make_api(
+    service: str, version: str, ready: Callable[[], dict[str, bool]], lifespan: Any
+) -> FastAPI:
+    """Make the service's FastAPI app with what every service answers."""
+    api = FastAPI(title=f"headrace-{service}", version=version, lifespan=lifespan)
+    api.add_middleware(TraceRequests)
+    api.add_exception_handler(RequestValidationError, _invalid)
+
+    @api.get("/healthz", tags=["health"])
+    async def healthz() -> dict[str, str]:
+        """Say that the process lives."""
+        return {"status": "alive"}
+
+    @api.get("/readyz", tags=["health"])
+    async def readyz() -> JSONResponse:
+        """Say whether the service can do its work, and which part cannot."""
+        checks = ready()
+        return JSONResponse(
+            {"ready": all(checks.values()), "checks": checks},
+            status_code=200 if all(checks.values()) else 503,
+        )
+
+    @api.get("/version", tags=["health"])
+    async def about() -> dict[str, str]:
+        """Return the service's name and version."""
+        return {"service": service, "version": version}
+
+    @api.get("/metrics", tags=["health"])
+    async def metrics() -> Response:
+        """Return Prometheus metrics."""
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return api

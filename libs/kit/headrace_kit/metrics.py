@@ -1,0 +1,26 @@
+"""Prometheus metrics that every service has; base units, names end as the conventions ask."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS_HANDLED = Counter(
+    "headrace_events_handled_total", "Events by what became of them", ["type", "outcome"]
+)
+HANDLER_SECONDS = Histogram(
+    "headrace_handler_duration_seconds",
+    "Time one event (or one micro-batch) took in its handler",
+    ["handler"],
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30),
+)
+EVENTS_PUBLISHED = Counter("headrace_events_published_total", "Events published", ["type"])
+DEAD_LETTERS = Counter("headrace_dead_letters_total", "Records dead-lettered", ["topic", "error"])
+OUTBOX_ROWS = Gauge("headrace_outbox_rows", "Events written but not yet published")
+JOBS_RUNNING = Gauge("headrace_jobs_running", "Leased jobs at work here", ["kind"])
+HTTP_REQUESTS = Counter(
+    "headrace_http_requests_total", "HTTP requests", ["method", "route", "status"]
+)
+HTTP_SECONDS = Histogram(
+    "headrace_http_request_duration_seconds", "Time to the end of the response", ["route"]
+)
+TRACES_UNSAMPLED = Counter(
+    "headrace_traces_unsampled_total", "Traces not recorded because of the rate limit"
+)

@@ -1,0 +1,285 @@
+"""The chassis: wires broker, database, outbox, jobs, telemetry and HTTP into one process."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version as package_version
+from typing import Any
+
+import structlog
+from aiokafka import ConsumerRecord
+from fastapi import FastAPI
+from sqlalchemy import MetaData
+
+from headrace_events import Event, EventData
+from headrace_events.monitoring import AlertRaised
+from headrace_events.workload import WorkloadApplied
+from headrace_kit import logs, telemetry
+from headrace_kit.broker import make_broker, subscribe_batches, subscribe_one
+from headrace_kit.consumer import ControlConsumer, Handler
+from headrace_kit.database import Database
+from headrace_kit.dead_letters import DeadLetterLimitExceeded, DeadLetters
+from headrace_kit.http import make_api
+from headrace_kit.inbox import forget_old_ids
+from headrace_kit.jobs import Failed, Job, Jobs, Work
+from headrace_kit.producer import Producer
+from headrace_kit.relay import Relay
+from headrace_kit.settings import ServiceSettings
+from headrace_kit.stream import Stream, StreamHandler
+from headrace_kit.unit_of_work import UnitOfWork, UnitsOfWork
+from headrace_kit.workloads import Workloads
+
+_LOG = structlog.get_logger(__name__)
+_INBOX_CLEANING_SECONDS = 3600.0
+
+Hook = Callable[[], Awaitable[None]]
+
+
+class Service:
+    """One process: `on`, `stream`, `jobs`, `every` say what it does, `run` does it."""
+
+    def __init__(
+        self, name: str, settings: ServiceSettings, *, tables: MetaData | None = None
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.version = package_version(f"headrace-{name}")
+        self.instance = settings.instance or f"{name}-0"
+        self.workloads = Workloads()
+        self.database = Database(settings.database.url, tables)
+        self.broker = make_broker(settings.kafka, self.instance)
+        self._producer = Producer(
+            settings.kafka.bootstrap_servers, self.instance, settings.kafka.max_record_bytes
+        )
+        self._relay = Relay(self.database, self._producer.send, self.instance)
+        self._units = UnitsOfWork(self.database, name, self._relay.wake)
+        self._dead_letters = DeadLetters(
+            name, self._producer.send_raw, settings.kafka.dead_letter_limit
+        )
+        self._group = f"headrace.{name}"
+        self._control = ControlConsumer(
+            self._units, self._dead_letters, self._group, settings.kafka.retry_backoff_seconds
+        )
+        self._streams: list[tuple[Stream, int]] = []
+        self._jobs: dict[str, Jobs] = {}
+        self._periodic: list[tuple[float, Hook]] = [(_INBOX_CLEANING_SECONDS, self._clean_inbox)]
+        self._start_hooks: list[Hook] = []
+        self._stop_hooks: list[Hook] = []
+        self._ready_checks: dict[str, Callable[[], bool]] = {}
+        self._started = False
+        self._halted = False
+        self.api: FastAPI = make_api(name, self.version, self.readiness, self._lifespan)
+        self.on(WorkloadApplied, self.workloads.apply)
+
+    # -- what the service does --------------------------------------------------------------
+
+    def on(self, model: type[EventData], handler: Handler) -> None:
+        """Handle a control event: inbox, state and outbox in one transaction."""
+        self._control.add(model, handler)
+
+    def stream(
+        self,
+        name: str,
+        models: Sequence[type[EventData]],
+        handler: StreamHandler,
+        *,
+        max_records: int = 64,
+    ) -> None:
+        """Handle micro-batches on the hot path; returned events are published before the commit."""
+        stream = Stream(
+            name,
+            models,
+            handler,
+            publish=self._producer.publish,
+            dead_letters=self._dead_letters,
+            group=f"{self._group}.{name}",
+            backoff=self.settings.kafka.retry_backoff_seconds,
+        )
+        self._streams.append((stream, max_records))
+
+    def jobs(
+        self,
+        kind: str,
+        work: Work,
+        *,
+        failed: Failed | None = None,
+        concurrency: int = 1,
+        lease_seconds: float = 30.0,
+        max_attempts: int = 3,
+    ) -> None:
+        """Do long work under a lease; `failed` emits the failure event when it is given up."""
+        jobs = Jobs(
+            kind,
+            work,
+            failed,
+            database=self.database,
+            units=self._units,
+            owner=self.instance,
+            concurrency=concurrency,
+            lease_seconds=lease_seconds,
+            max_attempts=max_attempts,
+        )
+        self._jobs[kind] = jobs
+        self._units.wake_jobs.append(jobs.wake)
+
+    def every(self, seconds: float, tick: Hook) -> None:
+        """Call `tick` again and again; an error is logged and the next call comes all the same."""
+        self._periodic.append((seconds, tick))
+
+    def on_start(self, hook: Hook) -> None:
+        """Call `hook` before the first event is taken (the database is there, the producer too)."""
+        self._start_hooks.append(hook)
+
+    def on_stop(self, hook: Hook) -> None:
+        """Call `hook` after the last event was handled."""
+        self._stop_hooks.append(hook)
+
+    def ready_check(self, name: str, check: Callable[[], bool]) -> None:
+        """Make /readyz depend on `check`."""
+        self._ready_checks[name] = check
+
+    # -- what handlers use ------------------------------------------------------------------
+
+    def unit_of_work(
+        self, cause: Event[Any] | None = None, workload: str = ""
+    ) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Open a unit of work outside an event handler (HTTP, periodic work)."""
+        return self._units.begin(cause, workload)
+
+    async def publish(self, *events: Event[Any]) -> None:
+        """Publish without the outbox (hot path); returns when the broker has acknowledged."""
+        await self._producer.publish(events)
+
+    async def cancel_job(self, kind: str, key: str) -> bool:
+        """Ask a job to stop; return whether it was still open."""
+        return await self._jobs[kind].cancel(key)
+
+    async def get_job(self, kind: str, key: str) -> Job | None:
+        """Return a job."""
+        return await self._jobs[kind].get(key)
+
+    async def list_jobs(self, kind: str, limit: int = 100) -> list[Job]:
+        """Return the newest jobs first."""
+        return await self._jobs[kind].list(limit)
+
+    def readiness(self) -> dict[str, bool]:
+        """Return each readiness check by name."""
+        checks = {name: check() for name, check in self._ready_checks.items()}
+        return {"started": self._started, "consuming": not self._halted, **checks}
+
+    # -- life -------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT: HTTP and Kafka in one event loop."""
+        import uvicorn
+
+        logs.configure(self.name, self.settings.telemetry.log_level)
+        http = self.settings.http
+        uvicorn.run(
+            self.api,
+            host=http.host,
+            port=http.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=10,
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, _api: FastAPI) -> AsyncIterator[None]:
+        async with self.running():
+            yield
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Service"]:
+        """Start everything but HTTP; stop it in the reverse order at the end."""
+        provider = telemetry.configure(self.name, self.version, self.settings.telemetry)
+        await self.database.create()
+        await self.workloads.load(self.database)
+        await self._producer.start()
+        self._subscribe()
+        for hook in self._start_hooks:
+            await hook()
+        tasks = [asyncio.create_task(self._relay.run(), name="relay")]
+        tasks += [
+            asyncio.create_task(jobs.run(), name=f"jobs {kind}")
+            for kind, jobs in self._jobs.items()
+        ]
+        tasks += [asyncio.create_task(_repeat(*periodic)) for periodic in self._periodic]
+        await self.broker.start()
+        self._started = True
+        _LOG.info("ready", instance=self.instance, version=self.version)
+        try:
+            yield self
+        finally:
+            self._started = False
+            # Consumers first: what they are handling is finished and committed.
+            await self.broker.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(Exception):  # the rest is published after the restart
+                await asyncio.wait_for(self._relay.publish_batch(), 5)
+            for hook in reversed(self._stop_hooks):
+                await hook()
+            await self._producer.stop()
+            await self.database.close()
+            if provider:
+                await asyncio.to_thread(provider.shutdown)
+            _LOG.info("stopped")
+
+    def _subscribe(self) -> None:
+        kafka = self.settings.kafka
+        subscribe_one(
+            self.broker,
+            self._control.topics,
+            self._guarded(self._control.consume),
+            group=self._group,
+            instance=self.instance,
+            settings=kafka,
+        )
+        for stream, max_records in self._streams:
+            subscribe_batches(
+                self.broker,
+                stream.topics,
+                self._guarded(stream.consume),
+                group=stream.group,
+                instance=self.instance,
+                settings=kafka,
+                max_records=max_records,
+            )
+
+    def _guarded(
+        self, consume: Callable[[Any], Awaitable[None]]
+    ) -> Callable[[Any], Awaitable[None]]:
+        """Halt at the dead-letter limit: hold the record, alert, and let /readyz say so."""
+
+        async def guarded(
+            records: "ConsumerRecord[Any, Any] | Sequence[ConsumerRecord[Any, Any]]",
+        ) -> None:
+            try:
+                await consume(records)
+            except DeadLetterLimitExceeded as error:
+                self._halted = True
+                _LOG.critical("consumer halted", reason=str(error))
+                alert = AlertRaised(
+                    name=f"dead-letter-limit/{self.name}", severity="critical", summary=str(error)
+                )
+                async with self.unit_of_work() as uow:
+                    uow.emit(alert, workload="headrace")
+                await asyncio.Event().wait()
+
+        return guarded
+
+    async def _clean_inbox(self) -> None:
+        await forget_old_ids(self.database)
+
+
+async def _repeat(seconds: float, tick: Hook) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await tick()
+        except Exception as error:  # noqa: BLE001 - the next call comes all the same
+            name = getattr(tick, "__qualname__", "tick")
+            _LOG.warning("periodic work failed", work=name, exc_info=error)

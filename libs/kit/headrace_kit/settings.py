@@ -1,0 +1,74 @@
+"""Settings of a service, read once from the environment (prefix `HEADRACE_`, nested by `__`)."""
+
+from pydantic import BaseModel, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Http(BaseModel):
+    """Where the service listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+
+
+class Kafka(BaseModel):
+    """How the service reads and writes events."""
+
+    bootstrap_servers: str = "localhost:9092"
+    session_timeout_ms: int = 10_000
+    retry_backoff_seconds: tuple[float, ...] = (0.1, 0.5, 2.0)
+    """Waits between attempts at one record; after the last it is dead-lettered."""
+    dead_letter_limit: int = 200
+    """More dead letters than this within a minute halt the consumer: something is wrong."""
+    max_record_bytes: int = 4 * 1024 * 1024
+
+
+class Database(BaseModel):
+    """The service's own database: SQLite embedded, PostgreSQL in production."""
+
+    url: str = "sqlite+aiosqlite:///headrace.db"
+
+
+class Storage(BaseModel):
+    """Root of the Delta tables and files: a folder or a file://, s3://, gs:// or az:// URI."""
+
+    root: str = "storage"
+
+
+class Mlflow(BaseModel):
+    """The MLflow tracking server."""
+
+    url: str = "http://127.0.0.1:5000"
+
+
+class Ray(BaseModel):
+    """The Ray head's GCS address, host:port."""
+
+    address: str = "127.0.0.1:6379"
+
+
+class Telemetry(BaseModel):
+    """Where spans go; nothing is exported without an endpoint."""
+
+    otlp_endpoint: str | None = None
+    otlp_headers: str = ""
+    traces_per_second: float = 10.0
+    log_level: str = "INFO"
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs to know; services extend it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HEADRACE_", env_nested_delimiter="__", extra="ignore"
+    )
+
+    http: Http = Field(default_factory=Http)
+    kafka: Kafka = Field(default_factory=Kafka)
+    database: Database = Field(default_factory=Database)
+    storage: Storage = Field(default_factory=Storage)
+    mlflow: Mlflow = Field(default_factory=Mlflow)
+    ray: Ray = Field(default_factory=Ray)
+    telemetry: Telemetry = Field(default_factory=Telemetry)
+    instance: str | None = None
+    """Stable name of this replica; a restarted replica with the same name goes on at once."""

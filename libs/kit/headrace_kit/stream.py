@@ -1,0 +1,113 @@
+"""The hot path: micro-batches without a database, at least once, with derived ids."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import ConsumerRecord
+from opentelemetry.trace import Span, SpanKind
+
+from headrace_events import Event, EventData, InvalidEvent, parse
+from headrace_kit import telemetry
+from headrace_kit.consumer import consumer_attributes
+from headrace_kit.dead_letters import DeadLetters
+from headrace_kit.metrics import EVENTS_HANDLED, HANDLER_SECONDS
+
+_LOG = structlog.get_logger(__name__)
+
+StreamHandler = Callable[[list[Event[Any]]], Awaitable[Sequence[Event[Any]] | None]]
+PublishAll = Callable[[Sequence[Event[Any]]], Awaitable[None]]
+
+
+class Stream:
+    """Turns batches of records into batches of outcomes; returns when the broker has them."""
+
+    def __init__(
+        self,
+        name: str,
+        models: Sequence[type[EventData]],
+        handler: StreamHandler,
+        *,
+        publish: PublishAll,
+        dead_letters: DeadLetters,
+        group: str,
+        backoff: tuple[float, ...],
+    ) -> None:
+        self.name = name
+        self.models = {model.TYPE: model for model in models}
+        self.group = group
+        self._handler = handler
+        self._publish = publish
+        self._dead_letters = dead_letters
+        self._backoff = backoff
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics that hold the handled types."""
+        return sorted({model.TOPIC for model in self.models.values()})
+
+    async def consume(self, records: Sequence["ConsumerRecord[Any, Any]"]) -> None:
+        """Handle one micro-batch; poison is dead-lettered and does not reach the handler."""
+        events: list[Event[Any]] = []
+        spans: dict[str, Span] = {}
+        kept: list[ConsumerRecord[Any, Any]] = []
+        for record in records:
+            try:
+                raw = parse(dict(record.headers), record.value)
+                if raw.type not in self.models:
+                    continue
+                event: Event[Any] = raw.load(self.models[raw.type])
+            except InvalidEvent as error:
+                await self._dead_letters.write(record, error, attempts=1)
+                continue
+            span = telemetry.start_span(
+                f"process {record.topic}",
+                SpanKind.CONSUMER,
+                telemetry.context_of(event.traceparent, event.tracestate),
+                consumer_attributes(event, record, self.group),
+            )
+            spans[event.id] = span
+            # What the handler makes of the event is caused by this span.
+            traceparent = telemetry.traceparent_of(span) or event.traceparent
+            events.append(event.model_copy(update={"traceparent": traceparent}))
+            kept.append(record)
+        if not events:
+            return
+        try:
+            with HANDLER_SECONDS.labels(self.name).time():
+                await self._handle(events, kept)
+        finally:
+            for span in spans.values():
+                span.end()
+
+    async def _handle(
+        self, events: list[Event[Any]], records: list["ConsumerRecord[Any, Any]"]
+    ) -> None:
+        attempts = 0
+        while True:
+            attempts += 1
+            try:
+                await self._publish(await self._handler(events) or ())
+                for event in events:
+                    EVENTS_HANDLED.labels(event.type, "done").inc()
+                return
+            except Exception as error:  # noqa: BLE001 - whatever a handler raises is retried
+                _LOG.warning(
+                    "stream handler failed",
+                    stream=self.name,
+                    events=len(events),
+                    attempt=attempts,
+                    error=type(error).__name__,
+                )
+                if attempts <= len(self._backoff):
+                    await asyncio.sleep(self._backoff[attempts - 1])
+                    continue
+                if len(events) == 1:
+                    await self._dead_letters.write(records[0], error, attempts)
+                    EVENTS_HANDLED.labels(events[0].type, "dead_lettered").inc()
+                    return
+            # One event may spoil the whole batch: find it by handling each alone.
+            for event, record in zip(events, records, strict=True):
+                await self._handle([event], [record])
+            return
