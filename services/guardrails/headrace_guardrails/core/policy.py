@@ -1,0 +1,45 @@
+"""Which checks a workload wants, and how strict they are."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from headrace_events.workload import Manifest
+
+Stage = Literal["input", "output"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The checks of one workload, in the order in which they run."""
+
+    name: str
+    input: tuple[str, ...]
+    output: tuple[str, ...]
+    max_chars: int
+    pii: Literal["redact", "block"]
+
+    def checks(self, stage: Stage) -> tuple[str, ...]:
+        """Names of the checks of one stage."""
+        return self.input if stage == "input" else self.output
+
+
+# What /v1/moderations holds a text against when no workload is named: everything.
+DEFAULT = Policy(
+    name="default",
+    input=("length", "injection", "pii"),
+    output=("length", "pii"),
+    max_chars=8000,
+    pii="redact",
+)
+
+
+def of_manifest(manifest: Manifest) -> Policy:
+    """The policy that a manifest declares; the cheap check runs first."""
+    guard = manifest.spec.guard
+    return Policy(
+        name=manifest.metadata.name,
+        input=tuple(c for c in DEFAULT.input if c in guard.input),
+        output=tuple(c for c in DEFAULT.output if c in guard.output),
+        max_chars=guard.max_chars,
+        pii=guard.pii,
+    )
