@@ -159,14 +159,14 @@ def parse(headers: Mapping[str, str | bytes], value: bytes | None) -> RawEvent:
     except UnicodeDecodeError:
         raise InvalidEvent("a header is not UTF-8") from None
     payload: bytes | dict[str, Any]
-    if text.get("content-type", "").startswith(STRUCTURED_CONTENT_TYPE):
+    if text.get("content-type", "").lower().startswith(STRUCTURED_CONTENT_TYPE):
         attributes, payload = _structured(value)
     else:
         attributes = {k[3:]: v for k, v in text.items() if k.startswith("ce_")}
         payload = value or b""
-    missing = [k for k in ("id", "source", "type", "specversion") if not attributes.get(k)]
+    missing = [k for k in ("id", "source", "type", "specversion") if not _is_text(attributes, k)]
     if missing:
-        raise InvalidEvent(f"CloudEvents attributes missing: {', '.join(missing)}")
+        raise InvalidEvent(f"CloudEvents attributes missing or not text: {', '.join(missing)}")
     if attributes["specversion"] != "1.0":
         raise InvalidEvent("specversion is not 1.0")
     kept = {k: attributes[k] for k in ("id", "source", "subject", "time") if attributes.get(k)}
@@ -176,6 +176,11 @@ def parse(headers: Mapping[str, str | bytes], value: bytes | None) -> RawEvent:
     kept.setdefault("time", datetime.now(UTC))
     kept |= {k: text[k] for k in _TRACE_HEADERS if text.get(k)}
     return RawEvent(type=attributes["type"], attributes=kept, payload=payload)
+
+
+def _is_text(attributes: Mapping[str, Any], name: str) -> bool:
+    value = attributes.get(name)
+    return isinstance(value, str) and bool(value)
 
 
 def _structured(value: bytes | None) -> tuple[dict[str, Any], dict[str, Any]]:

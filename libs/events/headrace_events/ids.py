@@ -27,9 +27,18 @@ def derived_id(cause: str, *names: str) -> str:
     """Return the UUIDv7 that an outcome of `cause` always gets.
 
     A replay of the cause makes the same id again, so a consumer's inbox drops the repeat.
-    The timestamp is the cause's, the rest is a SHA-256 of the cause and `names`
-    (event type, plus a discriminator when one cause has several outcomes of that type).
+    The timestamp is the cause's (0 when its id is not a UUIDv7: CloudEvents allows any text), the
+    rest is a SHA-256 of the cause and `names` (event type, plus a discriminator when one cause has
+    several outcomes of that type).
     """
     digest = hashlib.sha256("\x1f".join((cause, *names)).encode()).digest()
     bits = int.from_bytes(digest[:10], "big") >> (80 - _RANDOM_BITS)
-    return str(_uuid7(uuid.UUID(cause).int >> 80, bits))
+    return str(_uuid7(_milliseconds(cause), bits))
+
+
+def _milliseconds(identity: str) -> int:
+    try:
+        parsed = uuid.UUID(identity)
+    except ValueError:
+        return 0
+    return parsed.int >> 80 if parsed.version == 7 else 0
