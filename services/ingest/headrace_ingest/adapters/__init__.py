@@ -1,0 +1,1 @@
+"""Files, Delta tables, the interpreter's documentation and the database."""

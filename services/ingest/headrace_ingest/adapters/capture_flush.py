@@ -1,0 +1,93 @@
+"""Moves captured traffic and feedback from the database into the traffic tables, once each."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from headrace_events import new_id
+from headrace_ingest.adapters import capture_store, feedback_store, traffic_table
+from headrace_ingest.adapters.traffic_table import Judgement
+from headrace_ingest.core.traffic import JudgedInteraction
+from headrace_ingest.settings import Capture
+from headrace_kit import Service
+
+_JUDGE_AT_ONCE = 500
+
+
+class CaptureFlush:
+    """One at a time in a process; several processes are kept apart by Delta's transactions."""
+
+    def __init__(self, service: Service, settings: Capture) -> None:
+        self._settings = settings
+        self._root = service.settings.storage.root
+        self._turn = asyncio.Lock()
+        self.unit_of_work = service.unit_of_work
+
+    async def tick(self) -> None:
+        """Flush what is due, and finish what a killed process began."""
+        async with self._turn:
+            await self._finish_open()
+            async with self.unit_of_work() as uow:
+                due = await capture_store.due_workloads(
+                    uow.session, self._settings.flush_rows, self._settings.flush_seconds
+                )
+            for workload in due:
+                await self._flush(workload)
+            await self._judge()
+
+    async def clean(self) -> None:
+        """Forget the ids of old requests."""
+        before = datetime.now(UTC) - timedelta(days=self._settings.keep_days)
+        async with self.unit_of_work() as uow:
+            await capture_store.forget(uow.session, before)
+
+    async def judged(self, workload: str, request_ids: list[str]) -> list[JudgedInteraction]:
+        """Return these requests with their feedback; all of it is in the traffic table then."""
+        async with self._turn:
+            await self._finish_open()
+            await self._flush(workload)
+            await self._judge()
+        async with self.unit_of_work() as uow:
+            times = await capture_store.requested_at(uow.session, request_ids)
+        return await asyncio.to_thread(traffic_table.read_judged, self._root, workload, times)
+
+    async def _finish_open(self) -> None:
+        async with self.unit_of_work() as uow:
+            found = await capture_store.open_flushes(uow.session)
+        for flush_id, workload in found:
+            await self._write(flush_id, workload)
+
+    async def _flush(self, workload: str) -> None:
+        while True:
+            flush_id = new_id()
+            async with self.unit_of_work() as uow:
+                taken = await capture_store.take(
+                    uow.session, workload, flush_id, self._settings.flush_rows
+                )
+            if taken:
+                await self._write(flush_id, workload)
+            if taken < self._settings.flush_rows:
+                return
+
+    async def _write(self, flush_id: str, workload: str) -> None:
+        async with self.unit_of_work() as uow:
+            captured = await capture_store.flushing(uow.session, flush_id)
+        if captured:
+            await asyncio.to_thread(traffic_table.append, self._root, workload, flush_id, captured)
+        # A kill right here is harmless: the next process finds the commit by the flush's id.
+        async with self.unit_of_work() as uow:
+            await capture_store.close(uow.session, flush_id)
+
+    async def _judge(self) -> None:
+        while True:
+            async with self.unit_of_work() as uow:
+                found = await feedback_store.unjudged(uow.session, _JUDGE_AT_ONCE)
+            for workload, feedback in found.items():
+                judgements = [
+                    Judgement(f.request_id, f.rating, f.correction, f.requested_at)
+                    for f in feedback
+                ]
+                await asyncio.to_thread(traffic_table.judge, self._root, workload, judgements)
+                async with self.unit_of_work() as uow:
+                    await feedback_store.mark_judged(uow.session, feedback)
+            if sum(len(f) for f in found.values()) < _JUDGE_AT_ONCE:
+                return

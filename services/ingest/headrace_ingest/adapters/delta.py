@@ -1,0 +1,61 @@
+"""Delta commits that happen once: each carries the id of what made it."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+    from deltalake import DeltaTable
+
+_COMMIT = "headrace.commit"
+# How far back a repeated attempt looks for its own commit; it is near the end of the log.
+_HISTORY = 1000
+
+
+def table_uri(root: str, kind: str, name: str) -> str:
+    """Return the URI of a table under the storage root, absolute where it is a folder."""
+    from pathlib import Path
+
+    base = root.rstrip("/") if "://" in root else str(Path(root).absolute())
+    return f"{base}/{kind}/{name}"
+
+
+def open_table(uri: str) -> "DeltaTable | None":
+    """Return the table at its newest version, or None if nothing was ever committed."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    try:
+        return DeltaTable(uri)
+    except TableNotFoundError:
+        return None
+
+
+def append_once(
+    uri: str, frame: "pl.DataFrame", commit_id: str, *, partition_by: str | None = None
+) -> int:
+    """Append the frame unless a commit with this id is there; return the commit's version.
+
+    The id is a Delta transaction id: two writers that race for it conflict, and the one that
+    loses raises CommitFailedError and finds the other's commit when it tries again.
+    """
+    from deltalake import CommitProperties, Transaction, write_deltalake
+
+    table = open_table(uri)
+    if table is None or table.transaction_version(commit_id) is None:
+        write_deltalake(
+            table if table is not None else uri,
+            frame,
+            mode="append",
+            partition_by=partition_by if table is None else None,
+            commit_properties=CommitProperties(
+                custom_metadata={_COMMIT: commit_id},
+                app_transactions=[Transaction(app_id=commit_id, version=1)],
+            ),
+        )
+        table = open_table(uri)
+    assert table is not None  # noqa: S101 - it was written above
+    for commit in table.history(_HISTORY):
+        if commit.get(_COMMIT) == commit_id:
+            return int(commit["version"])
+    # Older than the history that is looked at: any later version holds its rows too.
+    return int(table.version())

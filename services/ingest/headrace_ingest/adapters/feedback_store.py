@@ -1,0 +1,115 @@
+"""Feedback in the database: the newest per request, until a raw batch takes it up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from headrace_events.inference import FeedbackGiven
+from headrace_ingest.adapters.tables import CaptureRow, FeedbackRow
+from headrace_ingest.core.records import digest
+from headrace_ingest.core.traffic import COMPLETED, is_usable
+
+
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """Feedback that is not in the traffic table, on a request that is."""
+
+    request_id: str
+    rating: int
+    correction: str | None
+    revision: int
+    requested_at: datetime
+
+
+async def put(session: AsyncSession, feedback: FeedbackGiven, workload: str) -> None:
+    """Keep the newest feedback on a request; it counts again for the next batch."""
+    row = await session.get(FeedbackRow, feedback.request_id)
+    if row is None:
+        row = FeedbackRow(request_id=feedback.request_id, workload=workload, revision=0)
+        session.add(row)
+    row.rating, row.correction = feedback.rating, feedback.correction
+    row.usable, row.judged, row.batch_id = is_usable(feedback), False, None
+    row.revision += 1
+
+
+async def take_up(session: AsyncSession, workload: str, at_least: int) -> tuple[str, int] | None:
+    """Claim all usable feedback of a workload for one batch, once there is enough of it.
+
+    Return the batch's id and its rows, or None while too few wait. Feedback waits until its
+    request was captured.
+    """
+    waiting = (
+        await session.execute(
+            select(FeedbackRow.request_id, FeedbackRow.revision)
+            .join(CaptureRow, CaptureRow.request_id == FeedbackRow.request_id)
+            .where(
+                CaptureRow.workload == workload,
+                CaptureRow.outcome == COMPLETED,
+                FeedbackRow.usable,
+                FeedbackRow.batch_id.is_(None),
+            )
+            .order_by(FeedbackRow.request_id)
+        )
+    ).all()
+    if len(waiting) < at_least:
+        return None
+    batch_id = digest("traffic", workload, *(f"{name}:{revision}" for name, revision in waiting))
+    await session.execute(
+        update(FeedbackRow)
+        .where(FeedbackRow.request_id.in_([name for name, _ in waiting]))
+        .values(batch_id=batch_id)
+    )
+    return batch_id, len(waiting)
+
+
+async def workloads_of_feedback(session: AsyncSession, request_ids: Sequence[str]) -> set[str]:
+    """Return the workloads of those requests on which feedback was waiting."""
+    return set(
+        await session.scalars(
+            select(CaptureRow.workload)
+            .join(FeedbackRow, CaptureRow.request_id == FeedbackRow.request_id)
+            .where(CaptureRow.request_id.in_(request_ids))
+        )
+    )
+
+
+async def unjudged(session: AsyncSession, limit: int) -> dict[str, list[Unjudged]]:
+    """Return, by workload, feedback whose request is in the traffic table and which is not."""
+    rows = await session.execute(
+        select(FeedbackRow, CaptureRow.workload, CaptureRow.created_at)
+        .join(CaptureRow, CaptureRow.request_id == FeedbackRow.request_id)
+        .where(FeedbackRow.judged.is_(False), CaptureRow.record.is_(None))
+        .order_by(FeedbackRow.request_id)
+        .limit(limit)
+    )
+    found: dict[str, list[Unjudged]] = {}
+    for row, workload, created_at in rows:
+        found.setdefault(workload, []).append(
+            Unjudged(row.request_id, row.rating, row.correction, row.revision, created_at)
+        )
+    return found
+
+
+async def mark_judged(session: AsyncSession, done: Sequence[Unjudged]) -> None:
+    """Forget the text of feedback that is in the table, unless newer feedback replaced it."""
+    for feedback in done:
+        await session.execute(
+            update(FeedbackRow)
+            .where(
+                FeedbackRow.request_id == feedback.request_id,
+                FeedbackRow.revision == feedback.revision,
+            )
+            .values(judged=True, correction=None)
+        )
+
+
+async def members(session: AsyncSession, batch_id: str) -> list[str]:
+    """Return the request ids that a batch took up."""
+    return list(
+        await session.scalars(
+            select(FeedbackRow.request_id).where(FeedbackRow.batch_id == batch_id)
+        )
+    )

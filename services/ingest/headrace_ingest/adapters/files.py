@@ -1,0 +1,80 @@
+"""Files of rows: CSV, TSV, JSON lines, Parquet and plain text.
+
+Every reader reads the whole file or raises UnreadableSource: a file is landed whole or not at all.
+Reasons name columns, lines and bytes, never the text that stands there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from headrace_ingest.adapters.delimited import read_delimited
+from headrace_ingest.adapters.json_lines import read_json_lines
+from headrace_ingest.adapters.parquet import read_parquet
+from headrace_ingest.adapters.plain_text import read_text
+from headrace_ingest.core.errors import UnreadableSource
+from headrace_ingest.core.records import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns hold the prompt and the completion."""
+
+    prompt: str = "prompt"
+    completion: str = "completion"
+
+
+_Reader = Callable[[bytes, str, str], list[Row]]
+_READERS: dict[str, _Reader] = {
+    ".csv": read_delimited,
+    ".tsv": read_delimited,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".parquet": read_parquet,
+    ".pq": read_parquet,
+    ".txt": read_text,
+    ".text": read_text,
+}
+
+
+def read_rows(name: str, content: bytes, columns: Columns) -> list[Row]:
+    """Read the rows of a file by its extension; raise UnreadableSource."""
+    suffix = PurePath(name).suffix.lower()
+    reader = _READERS.get(suffix)
+    if reader is None:
+        known = ", ".join(sorted(_READERS))
+        raise UnreadableSource(
+            f"files of type `{suffix or 'none'}` are not read; use {known}", param="file"
+        )
+    if not content.strip():
+        raise UnreadableSource("the file is empty", param="file")
+    rows = reader(content, columns.prompt, columns.completion)
+    if not rows:
+        raise UnreadableSource("the file has no rows", param="file")
+    return rows
+
+
+def read_content(path: str, max_bytes: int) -> bytes:
+    """Return a local file's bytes; raise UnreadableSource where the file system says no."""
+    try:
+        size = Path(path).stat().st_size
+        if size > max_bytes:
+            raise UnreadableSource(
+                f"the file has {size} bytes, more than the {max_bytes} that are read at once; "
+                "split it into several sources",
+                param="path",
+            )
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UnreadableSource(
+            f"`{path}` cannot be read: {error.strerror or type(error).__name__}", param="path"
+        ) from None
+
+
+def fingerprint(path: str) -> str:
+    """Return what changes when the file changes, or `missing`, without reading it."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return "missing"
+    return f"{found.st_size}-{found.st_mtime_ns}"

@@ -1,0 +1,85 @@
+"""What became of sources, files and batches, in the database."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import update
+
+from headrace_events.data import RecordsLanded, RecordsRejected
+from headrace_ingest.adapters.tables import BatchRow, FileRow, SourceRow
+from headrace_ingest.core.landing import Landed
+from headrace_ingest.core.sources import SourceRead
+from headrace_kit import UnitOfWork
+
+
+async def expect(uow: UnitOfWork, workload: str, revision: str, read: SourceRead) -> None:
+    """Note that a source is about to be read."""
+    row = await uow.session.get(SourceRow, (workload, read.source_id))
+    if row is None:
+        row = SourceRow(workload=workload, source_id=read.source_id, rows=0)
+        uow.session.add(row)
+    row.name, row.spec = read.name, read.source.model_dump(mode="json")
+    row.revision, row.state, row.reason = revision, "queued", None
+    row.updated_at = datetime.now(UTC)
+
+
+async def announce(uow: UnitOfWork, workload: str, landed: Landed) -> bool:
+    """Record a batch and emit records.landed; a batch that was announced before is left alone."""
+    if await uow.session.get(BatchRow, landed.batch_id):
+        return False
+    uow.session.add(
+        BatchRow(
+            batch_id=landed.batch_id,
+            workload=workload,
+            source=landed.source,
+            rows=landed.rows,
+            table_uri=landed.table.uri,
+            table_version=landed.table.version,
+            landed_at=landed.landed_at,
+        )
+    )
+    uow.emit(
+        RecordsLanded(
+            batch_id=landed.batch_id, table=landed.table, rows=landed.rows, source=landed.source
+        ),
+        workload=workload,
+        subject=landed.batch_id,
+        # One manifest has several sources: each has its own event.
+        discriminator=landed.batch_id,
+    )
+    return True
+
+
+async def close_source(
+    uow: UnitOfWork,
+    workload: str,
+    source_id: str,
+    state: str,
+    landed: Landed | None,
+    reason: str | None,
+) -> None:
+    """Note what became of a source."""
+    values: dict[str, object] = {"state": state, "reason": reason, "updated_at": datetime.now(UTC)}
+    if landed:
+        values |= {"rows": landed.rows, "batch_id": landed.batch_id}
+    await uow.session.execute(
+        update(SourceRow)
+        .where(SourceRow.workload == workload, SourceRow.source_id == source_id)
+        .values(**values)
+    )
+
+
+async def close_file(uow: UnitOfWork, file_id: str, state: str, reason: str | None = None) -> None:
+    """Note what became of an uploaded file."""
+    await uow.session.execute(
+        update(FileRow).where(FileRow.file_id == file_id).values(state=state, reason=reason)
+    )
+
+
+def reject(uow: UnitOfWork, workload: str, source: str, reason: str) -> None:
+    """Emit records.rejected."""
+    uow.emit(
+        RecordsRejected(source=source, reason=reason),
+        workload=workload,
+        subject=source,
+        discriminator=source,
+    )

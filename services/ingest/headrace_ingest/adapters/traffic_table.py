@@ -1,0 +1,117 @@
+"""The tables traffic/<workload>: requests, answers, and what was said about them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from headrace_ingest.adapters.delta import append_once, open_table, table_uri
+from headrace_ingest.core.traffic import Interaction, JudgedInteraction
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_COMPACT_EVERY = 50
+"""Commits after which the small files are put together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was said about a request that is in the table already."""
+
+    request_id: str
+    rating: int
+    correction: str | None
+    requested_at: datetime
+
+
+def _schema() -> dict[str, "pl.DataType | type[pl.DataType]"]:
+    import polars as pl
+
+    return {
+        "request_id": pl.String,
+        "trace_id": pl.String,
+        "prompt": pl.String,
+        "completion": pl.String,
+        "model": pl.String,
+        "model_version": pl.String,
+        "arm": pl.String,
+        "latency_ms": pl.Float64,
+        "created_at": pl.Datetime("us", "UTC"),
+        "outcome": pl.String,
+        "rating": pl.Int64,
+        "correction": pl.String,
+    }
+
+
+def append(root: str, workload: str, commit_id: str, captured: Sequence[Interaction]) -> None:
+    """Commit interactions once."""
+    import polars as pl
+
+    rows = [{**asdict(c), "rating": None, "correction": None} for c in captured]
+    uri = table_uri(root, "traffic", workload)
+    version = append_once(uri, pl.DataFrame(rows, schema=_schema()), commit_id)
+    if version and version % _COMPACT_EVERY == 0:
+        table = open_table(uri)
+        if table is not None:
+            table.optimize.compact()
+
+
+def judge(root: str, workload: str, judgements: Sequence[Judgement]) -> None:
+    """Write ratings and corrections beside their requests; the same twice changes nothing."""
+    import polars as pl
+
+    table = open_table(table_uri(root, "traffic", workload))
+    if table is None or not judgements:
+        return
+    times = [j.requested_at for j in judgements]
+    source = pl.DataFrame(
+        {
+            "request_id": [j.request_id for j in judgements],
+            "rating": pl.Series([j.rating for j in judgements], dtype=pl.Int64),
+            "correction": pl.Series([j.correction for j in judgements], dtype=pl.String),
+        }
+    )
+    # The bounds in time let the merge skip the files that cannot hold these requests.
+    bounds = f"t.created_at >= {_literal(min(times))} AND t.created_at <= {_literal(max(times))}"
+    (
+        table.merge(
+            source,
+            predicate=f"t.request_id = s.request_id AND {bounds}",
+            source_alias="s",
+            target_alias="t",
+        )
+        .when_matched_update({"rating": "s.rating", "correction": "s.correction"})
+        .execute()
+    )
+
+
+def read_judged(root: str, workload: str, requests: dict[str, datetime]) -> list[JudgedInteraction]:
+    """Return the interactions with these request ids, by time and id."""
+    import polars as pl
+
+    table = open_table(table_uri(root, "traffic", workload))
+    if table is None or not requests:
+        return []
+    lower, upper = min(requests.values()), max(requests.values())
+    frame = (
+        pl.scan_delta(table)
+        .filter(pl.col("created_at").is_between(lower, upper))
+        .filter(pl.col("request_id").is_in(list(requests)))
+        .sort("created_at", "request_id")
+        .collect()
+    )
+    return [
+        JudgedInteraction(
+            request_id=row["request_id"],
+            prompt=row["prompt"] or "",
+            completion=row["completion"] or "",
+            rating=row["rating"],
+            correction=row["correction"],
+        )
+        for row in frame.iter_rows(named=True)
+    ]
+
+
+def _literal(moment: datetime) -> str:
+    return f"arrow_cast('{moment.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"

@@ -1,0 +1,37 @@
+"""Wires ingest."""
+
+from headrace_events.inference import FeedbackGiven, InferenceCompleted, InferenceRejected
+from headrace_events.workload import WorkloadApplied
+from headrace_ingest.adapters.capture_flush import CaptureFlush
+from headrace_ingest.adapters.sources import RawTables, SourceReader
+from headrace_ingest.adapters.tables import Base
+from headrace_ingest.api import router
+from headrace_ingest.core.landing import Landing
+from headrace_ingest.events import Handlers
+from headrace_ingest.jobs import KIND, LandingJobs
+from headrace_ingest.settings import Settings
+from headrace_kit import Service
+
+_FLUSH_LOOK_SECONDS = 1.0
+_CLEAN_SECONDS = 3600.0
+
+
+def build(settings: Settings | None = None) -> Service:
+    """Return the service, wired and not yet running."""
+    settings = settings or Settings()
+    root = settings.storage.root
+    service = Service("ingest", settings, tables=Base.metadata)
+    flush = CaptureFlush(service, settings.capture)
+    landing = Landing(SourceReader(settings.max_file_bytes), RawTables(root))
+    jobs = LandingJobs(landing, flush, root)
+    handlers = Handlers(service)
+    service.on(WorkloadApplied, handlers.workload_applied)
+    service.on(FeedbackGiven, handlers.feedback_given)
+    service.stream(
+        "capture", [InferenceCompleted, InferenceRejected], handlers.outcomes, max_records=256
+    )
+    service.jobs(KIND, jobs.work, failed=jobs.failed)
+    service.every(_FLUSH_LOOK_SECONDS, flush.tick)
+    service.every(_CLEAN_SECONDS, flush.clean)
+    service.api.include_router(router(service, settings))
+    return service

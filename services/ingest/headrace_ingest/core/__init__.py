@@ -1,0 +1,1 @@
+"""The domain of ingest: rows, sources, landing and captured traffic."""

@@ -1,0 +1,68 @@
+"""Kafka handlers: manifests to landing jobs, outcomes and feedback to the capture."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from headrace_events import Event
+from headrace_events.inference import FeedbackGiven
+from headrace_events.workload import WorkloadApplied
+from headrace_ingest.adapters import capture_store, feedback_store, ledger
+from headrace_ingest.adapters.files import fingerprint
+from headrace_ingest.core.sources import plan_reads
+from headrace_ingest.core.traffic import interaction
+from headrace_ingest.jobs import KIND, TRAFFIC
+from headrace_kit import Service, UnitOfWork
+
+
+class Handlers:
+    """What ingest does on events."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def workload_applied(self, event: Event[WorkloadApplied], uow: UnitOfWork) -> None:
+        """Enqueue a job for each source of the manifest."""
+        manifest = event.data.manifest
+        workload = manifest.metadata.name
+        for read in plan_reads(manifest, fingerprint):
+            payload = {
+                "type": "source",
+                "source": read.source.model_dump(mode="json"),
+                "source_id": read.source_id,
+                "name": read.name,
+            }
+            if await uow.enqueue(KIND, read.key, payload, workload=workload):
+                await ledger.expect(uow, workload, event.data.revision, read)
+        # Feedback may have waited for this manifest.
+        await self.take_up(workload, uow)
+
+    async def outcomes(self, events: list[Event[Any]]) -> Sequence[Event[Any]] | None:
+        """Stage what was captured; the offsets are committed after the database has it."""
+        captured = [(e.workload, interaction(e.data, e.time)) for e in events]
+        async with self._service.unit_of_work() as uow:
+            await capture_store.stage(uow.session, captured)
+        ids = [c.request_id for _, c in captured]
+        async with self._service.unit_of_work(cause=events[-1]) as uow:
+            for workload in await feedback_store.workloads_of_feedback(uow.session, ids):
+                await self.take_up(workload, uow)
+        return None
+
+    async def feedback_given(self, event: Event[FeedbackGiven], uow: UnitOfWork) -> None:
+        """Keep the feedback; when enough of it waits, land it."""
+        await feedback_store.put(uow.session, event.data, event.workload)
+        await uow.session.flush()
+        workload = await capture_store.workload_of(uow.session, event.data.request_id)
+        if workload:
+            await self.take_up(workload, uow)
+
+    async def take_up(self, workload: str, uow: UnitOfWork) -> None:
+        """Enqueue the landing of judged traffic, if there is enough and the manifest wants it."""
+        manifest = self._service.workloads.get(workload)
+        if manifest is None or "feedback" not in manifest.spec.monitor.retrain_on:
+            return
+        batch = manifest.spec.data.feedback_batch
+        taken = await feedback_store.take_up(uow.session, workload, batch)
+        if taken:
+            batch_id, _ = taken
+            payload = {"type": "traffic", "batch_id": batch_id, "name": TRAFFIC}
+            await uow.enqueue(KIND, f"traffic/{batch_id}", payload, workload=workload)
