@@ -69,6 +69,7 @@ class Service:
         self._ready_checks: dict[str, Callable[[], bool]] = {}
         self._started = False
         self._halted = False
+        self._stopping = asyncio.Event()
         self.api: FastAPI = make_api(name, self.version, self.readiness, self._lifespan)
         self.on(WorkloadApplied, self.workloads.apply)
 
@@ -213,6 +214,7 @@ class Service:
             yield self
         finally:
             self._started = False
+            self._stopping.set()
             # Consumers first: what they are handling is finished and committed.
             await self.broker.stop()
             for task in tasks:
@@ -267,7 +269,8 @@ class Service:
                 )
                 async with self.unit_of_work() as uow:
                     uow.emit(alert, workload="headrace")
-                await asyncio.Event().wait()
+                await self._stopping.wait()
+                raise
 
         return guarded
 
