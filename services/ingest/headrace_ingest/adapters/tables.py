@@ -73,7 +73,7 @@ class CaptureRow(Base):
     workload: Mapped[str]
     outcome: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    record: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    record: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """The interaction, until it is in the traffic table."""
     flush_id: Mapped[str | None]
 

@@ -114,4 +114,4 @@ def read_judged(root: str, workload: str, requests: dict[str, datetime]) -> list
 
 
 def _literal(moment: datetime) -> str:
-    return f"arrow_cast('{moment.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+    return f"TIMESTAMP '{moment.isoformat()}'"
