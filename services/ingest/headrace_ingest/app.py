@@ -2,6 +2,7 @@
 
 from headrace_events.inference import FeedbackGiven, InferenceCompleted, InferenceRejected
 from headrace_events.workload import WorkloadApplied
+from headrace_ingest import api_preview
 from headrace_ingest.adapters.capture_flush import CaptureFlush
 from headrace_ingest.adapters.sources import RawTables, SourceReader
 from headrace_ingest.adapters.tables import Base
@@ -34,4 +35,5 @@ def build(settings: Settings | None = None) -> Service:
     service.every(_FLUSH_LOOK_SECONDS, flush.tick)
     service.every(_CLEAN_SECONDS, flush.clean)
     service.api.include_router(router(service, settings))
+    service.api.include_router(api_preview.router(settings))
     return service
