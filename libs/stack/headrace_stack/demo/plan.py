@@ -1,0 +1,107 @@
+"""What the demo runs: the workload's manifest, and the part of the data its product knows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace_events.workload import (
+    Canary,
+    Data,
+    Evaluate,
+    Gate,
+    Manifest,
+    Metadata,
+    Serve,
+    Source,
+    Spec,
+    Train,
+)
+
+# The rest of the rows is what the sample product service's users ask: the model has not seen it.
+_TRAINING_PART = (0.0, 0.85)
+_PRODUCT_PART = (0.85, 1.0)
+_PRODUCT_ROWS = 400
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run of the demo."""
+
+    manifest: Manifest
+    product_source: Source
+    headline: str
+    """The metric that the closing table is about."""
+    feedback: int
+    """Corrected answers that start the second turn."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much work a run does; the small one is for tests."""
+
+    train_steps: int = 140
+    batch_size: int = 16
+    rows: int = 2400
+    evaluation_rows: int = 100
+    min_requests: int = 20
+    feedback: int = 80
+
+
+SMALL = Size(
+    train_steps=12, batch_size=8, rows=200, evaluation_rows=16, min_requests=6, feedback=20
+)
+
+
+def python_docs(size: Size, name: str) -> Plan:
+    """A documentation assistant, from the documentation that every interpreter carries."""
+    source = Source(type="python_docs", part=_TRAINING_PART, limit=size.rows)
+    product = Source(type="python_docs", part=_PRODUCT_PART, limit=_PRODUCT_ROWS)
+    # Answers are sentences: their words overlap more or less, few are equal to the letter.
+    return _plan(name, size, source, product, "rouge_l", max_tokens=40)
+
+
+def own_file(path: Path, prompt: str, completion: str, size: Size, name: str) -> Plan:
+    """The same loop on a file of the user's."""
+    fields = {"path": str(path.resolve()), "prompt": prompt, "completion": completion}
+    source = Source(type="file", part=_TRAINING_PART, limit=size.rows, **fields)
+    product = Source(type="file", part=_PRODUCT_PART, limit=_PRODUCT_ROWS, **fields)
+    return _plan(name, size, source, product, "exact_match", max_tokens=24)
+
+
+def _plan(
+    name: str, size: Size, source: Source, product: Source, metric: str, max_tokens: int
+) -> Plan:
+    manifest = Manifest(
+        apiVersion="headrace/v1",
+        kind="Workload",
+        metadata=Metadata(name=name, owner="headrace-demo"),
+        spec=Spec(
+            data=Data(
+                sources=(source,), min_rows=50, holdout=0.1, feedback_batch=size.feedback
+            ),
+            train=Train(
+                max_steps=size.train_steps,
+                batch_size=size.batch_size,
+                max_minutes=4,
+                epochs=4,
+                checkpoint_every=20,
+            ),
+            evaluate=Evaluate(
+                gates=(
+                    Gate(metric="rouge_l", margin=-0.02),
+                    Gate(metric="exact_match", margin=-0.05),
+                ),
+                max_rows=size.evaluation_rows,
+                max_tokens=max_tokens,
+            ),
+            serve=Serve(
+                canary=Canary(
+                    steps=(25, 50),
+                    min_requests=size.min_requests,
+                    # A candidate and an incumbent share two cores with all the rest here.
+                    max_latency_ratio=4.0,
+                ),
+                max_tokens=max_tokens,
+            ),
+        ),
+    )
+    return Plan(manifest, product, metric, size.feedback)
