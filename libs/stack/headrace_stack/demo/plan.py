@@ -75,9 +75,7 @@ def _plan(
         kind="Workload",
         metadata=Metadata(name=name, owner="headrace-demo"),
         spec=Spec(
-            data=Data(
-                sources=(source,), min_rows=50, holdout=0.1, feedback_batch=size.feedback
-            ),
+            data=Data(sources=(source,), min_rows=50, holdout=0.1, feedback_batch=size.feedback),
             train=Train(
                 max_steps=size.train_steps,
                 batch_size=size.batch_size,

@@ -121,8 +121,9 @@ class _Demo:
                 raise DemoFailed(f"turn {turn.number} ended at {turn.failure}")
 
     def _stuck(self) -> str:
-        running = [s.name for t in self._story.turns for s in t.stages.values()
-                   if s.state == "running"]
+        running = [
+            s.name for t in self._story.turns for s in t.stages.values() if s.state == "running"
+        ]
         where = running[-1] if running else "ingest"
         return (
             f"no event for {_SILENCE_SECONDS:.0f} s; the loop stands at `{where}`. "
@@ -160,8 +161,8 @@ class _Demo:
             print_(f"  {name:8} {url}", highlight=False, soft_wrap=True)
         took = time.monotonic() - self._begun
         print_(
-            f"The loop turned twice in {took / 60:.1f} minutes. The stack is still up: look around, "
-            "then `headrace down`.",
+            f"The loop turned twice in {took / 60:.1f} minutes. The stack is still up: "
+            "look around, then `headrace down`.",
             highlight=False,
             soft_wrap=True,
         )

@@ -107,11 +107,10 @@ def results_table(story: Story) -> Table:
     for turn in story.turns:
         if not turn.metrics:
             continue
-        cells = []
-        for m in turn.metrics:
-            cells.append(
-                f"{m.candidate:.3f}\n[dim]{m.difference:+.3f} [{m.low:+.3f}, {m.high:+.3f}][/]"
-            )
+        cells = [
+            f"{m.candidate:.3f}\n[dim]{m.difference:+.3f} [{m.low:+.3f}, {m.high:+.3f}][/]"
+            for m in turn.metrics
+        ]
         decision = _DECISIONS.get(turn.decision, "[red]undecided[/]")
         why = f"\n[dim]{escape(turn.reason)}[/]" if turn.reason else ""
         table.add_row(f"v{turn.version}", *cells, decision + why)
@@ -134,5 +133,6 @@ def answers_table(
     table.add_column(f"after ({', '.join(sorted(versions[1]))})", ratio=3)
     table.add_column("the answer", ratio=3)
     for question, old, new in zip(questions, before, after, strict=True):
-        table.add_row(*(escape(t) for t in (question.prompt, old.text, new.text, question.completion)))
+        texts = (question.prompt, old.text, new.text, question.completion)
+        table.add_row(*(escape(text) for text in texts))
     return table

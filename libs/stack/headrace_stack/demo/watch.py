@@ -27,9 +27,7 @@ class Watch:
 
     def __init__(self, bootstrap_servers: str, workload: str) -> None:
         self._workload = workload
-        self._reader = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers, fetch_max_wait_ms=100
-        )
+        self._reader = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, fetch_max_wait_ms=100)
 
     async def __aenter__(self) -> "Watch":
         """Stand at the end of every topic."""
