@@ -10,9 +10,9 @@ def main() -> int:
     """Resolve each reference and print its folder."""
     try:
         for reference in sys.argv[1:]:
-            print(resolve(reference))
+            sys.stdout.write(f"{resolve(reference)}\n")
     except ModelError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 1
     return 0
 

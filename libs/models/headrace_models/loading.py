@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from headrace_models.errors import ArtefactError
 from headrace_models.reference import resolve
@@ -17,10 +17,11 @@ Dtype = Literal["auto", "float32", "bfloat16"]
 
 def load_tokenizer(reference: str) -> "PreTrainedTokenizerBase":
     """The tokenizer of a model reference."""
-    from transformers import AutoTokenizer, PreTrainedTokenizerBase
+    from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(str(resolve(reference)))
-    assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    tokenizer = cast(
+        "PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(str(resolve(reference)))
+    )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -29,12 +30,12 @@ def load_tokenizer(reference: str) -> "PreTrainedTokenizerBase":
 def load_base(reference: str, dtype: Dtype = "auto") -> "PreTrainedModel":
     """The base model in evaluation mode, on the GPU if there is one."""
     import torch
-    from transformers import AutoModelForCausalLM, PreTrainedModel
+    from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(
+    loaded = AutoModelForCausalLM.from_pretrained(
         str(resolve(reference)), dtype=choose_dtype(dtype), attn_implementation="sdpa"
     )
-    assert isinstance(model, PreTrainedModel)
+    model = cast("PreTrainedModel", loaded)
     model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
     model.train(False)
     return model
