@@ -142,7 +142,7 @@ CATALOGUE: tuple[Topic, ...] = (
         owner="monitor",
         description="The monitor's verdicts on canaries",
         producers=("monitor",),
-        consumers=("serving",),
+        consumers=("serving", "monitor"),
     ),
     _inference(
         INFERENCE_REQUESTS,

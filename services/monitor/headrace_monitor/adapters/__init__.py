@@ -1,0 +1,1 @@
+"""What core's decisions are made from and written to."""

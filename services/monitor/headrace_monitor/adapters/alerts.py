@@ -1,0 +1,54 @@
+"""Open and past alerts."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from headrace_monitor.adapters.tables import AlertRow
+
+_SHOWN = 100
+
+
+async def is_raised(session: AsyncSession, workload: str, name: str) -> bool:
+    """Say whether an alert is open."""
+    row = await session.get(AlertRow, (workload, name))
+    return row is not None and row.resolved_at is None
+
+
+async def put_raised(
+    session: AsyncSession, workload: str, name: str, severity: str, summary: str, at: datetime
+) -> None:
+    """Open an alert, or renew it; what is older than the stored state changes nothing."""
+    row = await session.get(AlertRow, (workload, name))
+    if row is None:
+        row = AlertRow(workload=workload, name=name, raised_at=at)
+        session.add(row)
+    elif at <= (row.resolved_at or row.raised_at):
+        return
+    elif row.resolved_at is not None:
+        row.raised_at = at
+    row.severity, row.summary, row.resolved_at = severity, summary, None
+
+
+async def put_resolved(session: AsyncSession, workload: str, name: str, at: datetime) -> None:
+    """Close an alert."""
+    row = await session.get(AlertRow, (workload, name))
+    if row and row.resolved_at is None and at >= row.raised_at:
+        row.resolved_at = at
+
+
+async def open_names(session: AsyncSession, prefix: str) -> list[AlertRow]:
+    """Return the open alerts whose name begins so."""
+    query = select(AlertRow).where(
+        AlertRow.resolved_at.is_(None), AlertRow.name.startswith(prefix, autoescape=True)
+    )
+    return list(await session.scalars(query))
+
+
+async def listed(session: AsyncSession, workload: str | None = None) -> list[AlertRow]:
+    """Return alerts, open ones first, then the newest."""
+    query = select(AlertRow).order_by(AlertRow.resolved_at.is_not(None), AlertRow.raised_at.desc())
+    if workload:
+        query = query.where(AlertRow.workload == workload)
+    return list(await session.scalars(query.limit(_SHOWN)))

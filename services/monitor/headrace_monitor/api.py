@@ -1,0 +1,125 @@
+"""HTTP: the console, its state and stream, windows, alerts and the audit chain."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+
+from headrace_kit import Service
+from headrace_monitor.adapters import alerts, audit
+from headrace_monitor.console import edges
+from headrace_monitor.console.state import ConsoleState
+from headrace_monitor.core.windows import WindowBoard
+from headrace_monitor.live import Live, dumps
+from headrace_monitor.watches.ledger import Ledger, shown
+
+_CONSOLE = Path(__file__).parent / "console"
+# The page holds everything itself; nothing is loaded from elsewhere.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; "
+    "script-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+_STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+def _json(payload: Any) -> Response:
+    return Response(dumps(payload), media_type="application/json")
+
+
+def console_router(service: Service, state: ConsoleState, live: Live) -> APIRouter:
+    """Return the page and what feeds it."""
+    router = APIRouter(tags=["console"])
+    pages = Environment(
+        loader=FileSystemLoader(_CONSOLE / "templates"), autoescape=select_autoescape()
+    )
+    service.api.mount("/console/static", StaticFiles(directory=_CONSOLE / "static"))
+
+    @router.get("/", response_class=HTMLResponse)
+    async def page() -> HTMLResponse:
+        """Show the console; it carries the state of now and updates itself."""
+        template = pages.get_template("console.html")
+        body = template.render(
+            state=await _embedded(state), hops=edges.hops(), version=service.version
+        )
+        return HTMLResponse(body, headers=_PAGE_HEADERS)
+
+    @router.get("/console/state")
+    async def current() -> Response:
+        """Return what the console shows."""
+        return _json(await state.build())
+
+    @router.get("/console/events")
+    async def stream(request: Request) -> StreamingResponse:
+        """Stream control events, traffic pulses and state changes (server-sent events)."""
+        return StreamingResponse(
+            live.read(), media_type="text/event-stream", headers=_STREAM_HEADERS
+        )
+
+    return router
+
+
+async def _embedded(state: ConsoleState) -> str:
+    # Inside <script type="application/json">: only `</` could end the element early.
+    return dumps(await state.build()).replace("<", "\\u003c")
+
+
+def figures_router(service: Service, board: WindowBoard, ledger: Ledger) -> APIRouter:
+    """Return windows, alerts and the audit chain."""
+    router = APIRouter(tags=["figures"])
+
+    @router.get("/metrics-api/windows")
+    async def windows(
+        seconds: Annotated[int, Query(ge=10, le=3600)] = 300, workload: str | None = None
+    ) -> Response:
+        """Return requests, errors, latency and ratings per workload, version and arm."""
+        found = [w for w in board.windows(seconds) if workload in {None, w.workload}]
+        return _json({"seconds": seconds, "windows": [asdict(w) for w in found]})
+
+    @router.get("/alerts")
+    async def listed(workload: str | None = None, open_only: bool = False) -> Response:
+        """Return alerts, open ones first."""
+        async with service.unit_of_work() as uow:
+            rows = await alerts.listed(uow.session, workload)
+        found = [
+            {
+                "workload": row.workload,
+                "name": row.name,
+                "severity": row.severity,
+                "summary": row.summary,
+                "raised_at": row.raised_at,
+                "resolved_at": row.resolved_at,
+            }
+            for row in rows
+            if not (open_only and row.resolved_at)
+        ]
+        return _json({"alerts": found})
+
+    @router.get("/audit")
+    async def chain(
+        limit: Annotated[int, Query(ge=0, le=1000)] = 100, workload: str | None = None
+    ) -> Response:
+        """Verify the whole chain and return its newest entries."""
+        checked = await ledger.verified()
+        async with service.unit_of_work() as uow:
+            newest = await audit.newest(uow.session, limit, workload)
+        return _json(
+            {
+                "intact": checked.intact,
+                "entries": checked.entries,
+                "head": checked.head,
+                "broken_at": checked.broken_at,
+                "newest": [
+                    {**shown(one), "previous": one.previous, "hash": one.hash} for one in newest
+                ],
+            }
+        )
+
+    return router

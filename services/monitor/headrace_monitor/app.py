@@ -1,0 +1,85 @@
+"""Wires the monitor."""
+
+from datetime import timedelta
+
+from headrace_kit import Service
+from headrace_kit.service import Hook
+from headrace_monitor.adapters import outcomes
+from headrace_monitor.adapters.exposition import MonitorGauges
+from headrace_monitor.adapters.probes import Probes
+from headrace_monitor.adapters.tables import Base
+from headrace_monitor.api import console_router, figures_router
+from headrace_monitor.console.feed import Feed
+from headrace_monitor.console.state import ConsoleState
+from headrace_monitor.events import subscribe
+from headrace_monitor.live import Live
+from headrace_monitor.settings import Monitor, Settings
+from headrace_monitor.watches.canaries import CanaryWatch
+from headrace_monitor.watches.gauges import GaugeWatch
+from headrace_monitor.watches.inputs import DriftWatch
+from headrace_monitor.watches.ledger import Ledger
+from headrace_monitor.watches.objectives import SloWatch
+from headrace_monitor.watches.traffic import Traffic
+
+_PRUNE_SECONDS = 60.0
+
+
+def build(settings: Settings | None = None) -> Service:
+    """Return the monitor, ready to run."""
+    settings = settings or Settings()
+    service = Service("monitor", settings, tables=Base.metadata)
+    live = Live()
+    ledger = Ledger(service, live)
+    traffic = Traffic(service)
+    canaries = CanaryWatch(service)
+    objectives = SloWatch(service, traffic.board, settings.monitor.slo_window_seconds)
+    probes = Probes(settings.monitor.services)
+    state = ConsoleState(
+        service,
+        settings.monitor,
+        ledger=ledger,
+        traffic=traffic,
+        canaries=canaries,
+        probes=probes,
+    )
+    gauges = MonitorGauges()
+
+    async def show_gauges() -> None:
+        gauges.register()
+
+    async def hide_gauges() -> None:
+        gauges.unregister()
+
+    subscribe(service, traffic, ledger)
+    service.on_start(ledger.read)
+    service.on_start(traffic.rebuild)
+    service.every(0.2, ledger.tick)
+    service.every(1.0, canaries.tick)
+    service.every(1.0, Feed(state, traffic, live).tick)
+    service.every(2.0, DriftWatch(service).tick)
+    service.every(5.0, GaugeWatch(service, gauges, traffic, ledger, settings.monitor).tick)
+    service.every(10.0, objectives.tick)
+    service.every(settings.monitor.probe_seconds, _quietly(probes))
+    service.every(_PRUNE_SECONDS, _pruning(service, settings.monitor))
+    service.on_start(show_gauges)
+    service.on_stop(hide_gauges)
+    service.on_stop(probes.close)
+    service.api.include_router(console_router(service, state, live))
+    service.api.include_router(figures_router(service, traffic.board, ledger))
+    return service
+
+
+def _pruning(service: Service, settings: Monitor) -> Hook:
+    async def prune() -> None:
+        async with service.unit_of_work() as uow:
+            keep = timedelta(hours=settings.keep_outcomes_hours)
+            await outcomes.prune(uow.session, keep, settings.keep_outcomes)
+
+    return prune
+
+
+def _quietly(probes: Probes) -> Hook:
+    async def poll() -> None:
+        await probes.poll()
+
+    return poll

@@ -1,0 +1,187 @@
+"""Everything the console shows, as one JSON document."""
+
+from collections import defaultdict
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from headrace_kit import Service
+from headrace_monitor.adapters import alerts
+from headrace_monitor.adapters.probes import Probes
+from headrace_monitor.adapters.tables import AlertRow, DriftRow, TripRow
+from headrace_monitor.core.canary import PATIENCE
+from headrace_monitor.core.loop import Rollout, WorkloadLoop
+from headrace_monitor.core.windows import Window
+from headrace_monitor.settings import Monitor
+from headrace_monitor.watches.canaries import CanaryWatch
+from headrace_monitor.watches.ledger import Ledger
+from headrace_monitor.watches.traffic import Traffic
+
+_TRIPS_SHOWN = 8
+_TRIPS_COUNTED = timedelta(hours=1)
+_SPARKLINE_SECONDS = 900
+
+
+class ConsoleState:
+    """Puts the state together from memory and database."""
+
+    def __init__(
+        self,
+        service: Service,
+        settings: Monitor,
+        *,
+        ledger: Ledger,
+        traffic: Traffic,
+        canaries: CanaryWatch,
+        probes: Probes,
+    ) -> None:
+        self._service = service
+        self._settings = settings
+        self._ledger = ledger
+        self._traffic = traffic
+        self._canaries = canaries
+        self._probes = probes
+
+    async def build(self, *, events: bool = True) -> dict[str, Any]:
+        """Return the whole state; the last events are left out of live updates."""
+        loops = self._ledger.loops.by_name
+        names = sorted({*loops, *(m.metadata.name for m in self._service.workloads.all())})
+        async with self._service.unit_of_work() as uow:
+            all_alerts = [_alert(row) for row in await alerts.listed(uow.session)]
+            trips = await _trips(uow.session)
+            drift = {row.workload: row for row in await uow.session.scalars(select(DriftRow))}
+        windows = _by_workload(self._traffic.board.windows(self._settings.window_seconds))
+        history = _by_workload(self._traffic.board.windows(_SPARKLINE_SECONDS))
+        state: dict[str, Any] = {
+            "time": datetime.now(UTC),
+            "version": self._service.version,
+            "links": {"mlflow": self._settings.mlflow_url, "traces": self._settings.traces_url},
+            "services": [asdict(s) for s in self._probes.states.values()],
+            "window_seconds": self._settings.window_seconds,
+            "audit_entries": self._ledger.position,
+            "alerts": all_alerts,
+            "workloads": [
+                {
+                    **self._loop(loops.get(name) or WorkloadLoop(name)),
+                    "traffic": _traffic(windows[name], history[name]),
+                    "guardrails": trips[name],
+                    "drift": self._drift(name, drift.get(name)),
+                }
+                for name in names
+            ],
+        }
+        if events:
+            state["events"] = list(self._ledger.events)
+        return state
+
+    def _loop(self, loop: WorkloadLoop) -> dict[str, Any]:
+        shown = asdict(loop)
+        for plural in ("datasets", "models", "turns"):
+            shown[plural] = list(reversed(shown[plural].values()))
+        del shown["training_dataset"]
+        if loop.rollout:
+            shown["rollout"] |= self._standing(loop.rollout)
+        return shown
+
+    def _standing(self, rollout: Rollout) -> dict[str, Any]:
+        standing = self._canaries.standing.get(rollout.rollout_id)
+        if rollout.state != "running" or standing is None or standing.step != rollout.step:
+            return {"live": None}
+        return {
+            "live": {
+                "candidate": standing.candidate.model_dump(),
+                "incumbent": standing.incumbent.model_dump(),
+                "needed": standing.needed,
+                "most": PATIENCE * standing.needed[0],
+                "verdict": standing.verdict.verdict,
+                "reason": standing.verdict.reason,
+                "checks": [asdict(check) for check in standing.verdict.checks],
+            }
+        }
+
+    def _drift(self, workload: str, row: DriftRow | None) -> dict[str, Any]:
+        manifest = self._service.workloads.get(workload)
+        return {
+            "window": manifest.spec.monitor.drift.window if manifest else None,
+            "reference_rows": len(row.reference) if row and row.reference else 0,
+            "drifted": bool(row and row.drifted),
+            "value": row.value if row else None,
+            "threshold": row.threshold if row else None,
+            "measured_at": row.measured_at if row else None,
+        }
+
+
+def _by_workload(windows: list[Window]) -> dict[str, list[Window]]:
+    found: dict[str, list[Window]] = defaultdict(list)
+    for window in windows:
+        found[window.workload].append(window)
+    return found
+
+
+def _traffic(windows: list[Window], history: list[Window]) -> list[dict[str, Any]]:
+    """Return each series' figures over the window, with the points of a longer sparkline."""
+    current = {(w.version, w.arm): w for w in windows}
+    return [
+        {
+            **_figures(current.get((old.version, old.arm)) or old),
+            "points": _points(old),
+            "active": (old.version, old.arm) in current,
+        }
+        for old in history
+    ]
+
+
+def _figures(window: Window) -> dict[str, Any]:
+    found = asdict(window)
+    del found["points"], found["workload"]
+    return found
+
+
+def _points(window: Window) -> list[tuple[int, int, int, float | None, float | None]]:
+    return [(p.at, p.requests, p.errors, p.p50_ms, p.p95_ms) for p in window.points]
+
+
+def _alert(row: AlertRow) -> dict[str, Any]:
+    return {
+        "workload": row.workload,
+        "name": row.name,
+        "severity": row.severity,
+        "summary": row.summary,
+        "raised_at": row.raised_at,
+        "resolved_at": row.resolved_at,
+    }
+
+
+async def _trips(session: AsyncSession) -> dict[str, dict[str, Any]]:
+    """Return counts of the last hour and the newest trips, by workload."""
+    since = datetime.now(UTC) - _TRIPS_COUNTED
+    found: dict[str, dict[str, Any]] = defaultdict(lambda: {"counts": [], "recent": []})
+    counted = await session.execute(
+        select(TripRow.workload, TripRow.stage, TripRow.check, TripRow.action, func.count())
+        .where(TripRow.at >= since)
+        .group_by(TripRow.workload, TripRow.stage, TripRow.check, TripRow.action)
+        .order_by(func.count().desc())
+    )
+    for workload, stage, check, action, count in counted:
+        found[workload]["counts"].append(
+            {"stage": stage, "check": check, "action": action, "count": count}
+        )
+    newest = select(TripRow).order_by(TripRow.at.desc()).limit(_TRIPS_SHOWN * 10)
+    for row in await session.scalars(newest):
+        recent = found[row.workload]["recent"]
+        if len(recent) < _TRIPS_SHOWN:
+            recent.append(
+                {
+                    "request_id": row.request_id,
+                    "stage": row.stage,
+                    "check": row.check,
+                    "action": row.action,
+                    "labels": row.labels,
+                    "trace_id": row.trace_id,
+                    "at": row.at,
+                }
+            )
+    return found

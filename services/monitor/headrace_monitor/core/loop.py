@@ -1,0 +1,127 @@
+"""The state of one workload's loop, as the console shows it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Stage = Literal[
+    "landed",
+    "curated",
+    "training",
+    "trained",
+    "registered",
+    "evaluated",
+    "gate",
+    "canary",
+    "judged",
+    "finished",
+]
+
+
+@dataclass(slots=True)
+class Dataset:
+    """One dataset version and its profile."""
+
+    version: int
+    train_rows: int
+    holdout_rows: int
+    rejects: dict[str, int]
+    redactions: dict[str, int]
+    sources: list[str]
+    trigger: str
+    at: datetime
+
+
+@dataclass(slots=True)
+class Training:
+    """The newest training job."""
+
+    job_id: str
+    dataset: int
+    state: Literal["running", "completed", "failed", "cancelled"]
+    steps: int
+    step: int = 0
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    tokens_per_second: float | None = None
+    resumed_at_step: int = 0
+    started_at: datetime | None = None
+    seconds: float | None = None
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class Model:
+    """One model version: what was measured and what was decided."""
+
+    version: str
+    status: str = "registered"
+    dataset: int | None = None
+    incumbent: str | None = None
+    run_id: str | None = None
+    registered_at: datetime | None = None
+    evaluation: dict[str, Any] | None = None
+    """metrics, gates, passed, incumbent, seconds: as in `evaluation.completed`."""
+    reason: str | None = None
+    decided_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Rollout:
+    """The newest canary; the arms' live figures are added when it is shown."""
+
+    rollout_id: str
+    candidate: str
+    incumbent: str
+    steps: list[int]
+    step: int
+    weight: int
+    state: Literal["running", "succeeded", "failed"] = "running"
+    reason: str | None = None
+    started_at: datetime | None = None
+    stepped_at: datetime | None = None
+    finished_at: datetime | None = None
+    judgements: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Mark:
+    """A stage that a turn of the loop reached, and the event that says so."""
+
+    stage: Stage
+    at: datetime
+    event_id: str
+    text: str
+    good: bool = True
+
+
+@dataclass(slots=True)
+class Turn:
+    """One turn of the loop, from the records of a dataset version to the end of its model."""
+
+    dataset: int
+    model: str | None = None
+    marks: list[Mark] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class WorkloadLoop:
+    """All of one workload."""
+
+    name: str
+    owner: str = ""
+    revision: str = ""
+    base: str = ""
+    applied_at: datetime | None = None
+    rows_landed: int = 0
+    landings: list[dict[str, Any]] = field(default_factory=list)
+    source_problem: str | None = None
+    datasets: dict[int, Dataset] = field(default_factory=dict)
+    dataset_problem: str | None = None
+    training: Training | None = None
+    models: dict[str, Model] = field(default_factory=dict)
+    production: str = "base"
+    rollout: Rollout | None = None
+    turns: dict[int, Turn] = field(default_factory=dict)
+    drift: dict[str, Any] | None = None
+    training_dataset: dict[str, int] = field(default_factory=dict)
+    """Dataset version by training job, for events that name only the job."""

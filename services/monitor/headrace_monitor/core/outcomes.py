@@ -1,0 +1,59 @@
+"""One request's outcome, as the monitor counts it: facts and figures, never text."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from headrace_events.inference import InferenceCompleted, InferenceRejected
+
+Kind = Literal["ok", "blocked", "error"]
+
+UNROUTED = "unrouted"
+"""Version of a request that ended before serving chose one."""
+
+# The product asked for something that does not exist: nobody's service failed.
+_PRODUCT_ERRORS = ("unknown_workload",)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one request; `latency_ms` is None where nothing was generated."""
+
+    request_id: str
+    workload: str
+    version: str
+    arm: str
+    kind: Kind
+    latency_ms: float | None
+    at: datetime
+    sketch: bytes = b""
+    """Hashed token buckets of the prompt (see `drift.sketch`)."""
+
+
+def of_completed(data: InferenceCompleted, workload: str, at: datetime, sketch: bytes) -> Outcome:
+    """Return the outcome of a completed request; a filtered answer counts as blocked."""
+    return Outcome(
+        request_id=data.request_id,
+        workload=workload,
+        version=data.model_version,
+        arm=data.arm,
+        kind="blocked" if data.finish_reason == "content_filter" else "ok",
+        latency_ms=data.latency_ms,
+        at=at,
+        sketch=sketch,
+    )
+
+
+def of_rejected(data: InferenceRejected, workload: str, at: datetime) -> Outcome | None:
+    """Return the outcome of a rejected request, or None if no service is to blame for it."""
+    if data.reason in _PRODUCT_ERRORS:
+        return None
+    return Outcome(
+        request_id=data.request_id,
+        workload=workload,
+        version=data.model_version or UNROUTED,
+        arm=data.arm or UNROUTED,
+        kind="blocked" if data.reason == "guardrail" else "error",
+        latency_ms=None,
+        at=at,
+    )

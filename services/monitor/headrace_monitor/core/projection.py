@@ -1,0 +1,296 @@
+"""Folds control events, in the order of the audit chain, into the state of each loop.
+
+Events of different topics may come in any order, so each event changes only what it speaks of.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from headrace_events import data, evaluation, models, monitoring, rollout, training, workload
+from headrace_events.catalogue import EVENT_TYPES
+from headrace_monitor.core.audit import Entry
+from headrace_monitor.core.loop import (
+    Dataset,
+    Mark,
+    Model,
+    Rollout,
+    Stage,
+    Training,
+    Turn,
+    WorkloadLoop,
+)
+
+_KEPT_LANDINGS = 20
+_KEPT_VERSIONS = 20
+_KEPT_LOSSES = 200
+_KEPT_REMEMBERED = 200
+
+
+class Loops:
+    """The loops of all workloads."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, WorkloadLoop] = {}
+        self._landed: dict[str, Entry] = {}
+
+    def add(self, entry: Entry) -> None:
+        """Fold one event in; an event that this release cannot read changes nothing."""
+        model = EVENT_TYPES.get(entry.type)
+        fold = _FOLDS.get(model) if model else None
+        if model is None or fold is None:
+            return
+        try:
+            payload = model.model_validate(entry.facts)
+        except ValidationError:
+            return
+        loop = self.by_name.setdefault(entry.workload, WorkloadLoop(entry.workload))
+        if isinstance(payload, data.RecordsLanded):
+            self._landed[payload.batch_id] = entry
+            _forget_oldest(self._landed, _KEPT_REMEMBERED)
+        if isinstance(payload, data.DatasetCurated):
+            for batch in payload.batches:
+                if landed := self._landed.get(batch):
+                    _mark(loop, payload.dataset.version, "landed", landed, landed.summary)
+        fold(loop, payload, entry)
+        for kept in (loop.datasets, loop.models, loop.turns, loop.training_dataset):
+            _forget_oldest(kept, _KEPT_VERSIONS)
+
+
+def _forget_oldest(kept: dict[Any, Any], most: int) -> None:
+    while len(kept) > most:
+        del kept[next(iter(kept))]
+
+
+def _mark(
+    loop: WorkloadLoop, dataset: int, stage: Stage, entry: Entry, text: str, good: bool = True
+) -> None:
+    turn = loop.turns.setdefault(dataset, Turn(dataset))
+    turn.marks.append(Mark(stage, entry.time, entry.event_id, text, good))
+    turn.marks.sort(key=lambda mark: mark.at)
+
+
+def _mark_model(
+    loop: WorkloadLoop, version: str, stage: Stage, entry: Entry, text: str, good: bool = True
+) -> None:
+    model = loop.models.get(version)
+    if model and model.dataset is not None:
+        _mark(loop, model.dataset, stage, entry, text, good)
+
+
+def _applied(loop: WorkloadLoop, e: workload.WorkloadApplied, entry: Entry) -> None:
+    loop.owner = e.manifest.metadata.owner
+    loop.base = e.manifest.spec.base
+    loop.revision = e.revision
+    loop.applied_at = entry.time
+
+
+def _landed(loop: WorkloadLoop, e: data.RecordsLanded, entry: Entry) -> None:
+    loop.rows_landed += e.rows
+    loop.landings.append({"rows": e.rows, "source": e.source, "at": entry.time})
+    del loop.landings[:-_KEPT_LANDINGS]
+    loop.source_problem = None
+
+
+def _source_rejected(loop: WorkloadLoop, e: data.RecordsRejected, entry: Entry) -> None:
+    loop.source_problem = entry.summary
+
+
+def _curated(loop: WorkloadLoop, e: data.DatasetCurated, entry: Entry) -> None:
+    found = e.dataset
+    loop.datasets[found.version] = Dataset(
+        version=found.version,
+        train_rows=found.train_rows,
+        holdout_rows=found.holdout_rows,
+        rejects=dict(e.rejects),
+        redactions=dict(e.redactions),
+        sources=list(e.sources),
+        trigger=e.trigger,
+        at=entry.time,
+    )
+    loop.dataset_problem = None
+    _mark(loop, found.version, "curated", entry, entry.summary)
+
+
+def _dataset_rejected(loop: WorkloadLoop, e: data.DatasetRejected, entry: Entry) -> None:
+    loop.dataset_problem = entry.summary
+
+
+def _job(loop: WorkloadLoop, job_id: str) -> Training:
+    if loop.training is None or loop.training.job_id != job_id:
+        loop.training = Training(
+            job_id, loop.training_dataset.get(job_id, 0), state="running", steps=0
+        )
+    return loop.training
+
+
+def _training_started(loop: WorkloadLoop, e: training.TrainingStarted, entry: Entry) -> None:
+    loop.training_dataset[e.job_id] = e.dataset.version
+    job = _job(loop, e.job_id)
+    job.dataset, job.steps = e.dataset.version, e.steps
+    job.resumed_at_step = e.resumed_at_step
+    job.started_at = job.started_at or entry.time
+    _mark(loop, e.dataset.version, "training", entry, entry.summary)
+
+
+def _training_progressed(loop: WorkloadLoop, e: training.TrainingProgressed, entry: Entry) -> None:
+    job = _job(loop, e.job_id)
+    job.step, job.steps = e.step, e.steps
+    job.tokens_per_second = e.tokens_per_second
+    # A run that went on from a checkpoint repeats some steps: the newer loss counts.
+    job.losses = [(s, loss) for s, loss in job.losses if s < e.step][-_KEPT_LOSSES:]
+    job.losses.append((e.step, e.loss))
+
+
+def _training_completed(loop: WorkloadLoop, e: training.TrainingCompleted, entry: Entry) -> None:
+    job = _job(loop, e.job_id)
+    job.state, job.step, job.seconds = "completed", e.steps, e.seconds
+    job.dataset = e.dataset.version
+    _mark(loop, e.dataset.version, "trained", entry, entry.summary)
+
+
+def _training_failed(loop: WorkloadLoop, e: training.TrainingFailed, entry: Entry) -> None:
+    job = _job(loop, e.job_id)
+    job.state = "cancelled" if e.cancelled else "failed"
+    job.reason = entry.summary
+    if job.dataset:
+        _mark(loop, job.dataset, "trained", entry, entry.summary, good=False)
+
+
+def _model(loop: WorkloadLoop, version: str) -> Model:
+    return loop.models.setdefault(version, Model(version))
+
+
+def _decide(
+    loop: WorkloadLoop, version: str, status: str, entry: Entry, reason: str | None
+) -> None:
+    model = _model(loop, version)
+    if model.decided_at is None or entry.time >= model.decided_at:
+        model.status, model.decided_at, model.reason = status, entry.time, reason
+
+
+def _registered(loop: WorkloadLoop, e: models.ModelRegistered, entry: Entry) -> None:
+    model = _model(loop, e.model.version)
+    model.dataset, model.run_id = e.dataset.version, e.run_id
+    model.incumbent, model.registered_at = e.incumbent.version, entry.time
+    loop.turns.setdefault(e.dataset.version, Turn(e.dataset.version)).model = e.model.version
+    _mark(loop, e.dataset.version, "registered", entry, entry.summary)
+
+
+def _evaluated(loop: WorkloadLoop, e: evaluation.EvaluationCompleted, entry: Entry) -> None:
+    _model(loop, e.model.version).evaluation = {
+        "incumbent": e.incumbent.version,
+        "metrics": [m.model_dump() for m in e.metrics],
+        "gates": [g.model_dump() for g in e.gates],
+        "passed": e.passed,
+        "seconds": e.seconds,
+    }
+    _mark_model(loop, e.model.version, "evaluated", entry, entry.summary, e.passed)
+
+
+def _evaluation_failed(loop: WorkloadLoop, e: evaluation.EvaluationFailed, entry: Entry) -> None:
+    _mark_model(loop, e.model.version, "evaluated", entry, entry.summary, good=False)
+
+
+def _approved(loop: WorkloadLoop, e: models.ModelApproved, entry: Entry) -> None:
+    _decide(loop, e.model.version, "approved", entry, None)
+    _mark_model(loop, e.model.version, "gate", entry, entry.summary)
+
+
+def _rejected(loop: WorkloadLoop, e: models.ModelRejected, entry: Entry) -> None:
+    _decide(loop, e.model.version, "rejected", entry, e.reason)
+    tried = loop.rollout is not None and loop.rollout.candidate == e.model.version
+    stage: Stage = "finished" if tried else "gate"
+    _mark_model(loop, e.model.version, stage, entry, entry.summary, good=False)
+
+
+def _promoted(loop: WorkloadLoop, e: models.ModelPromoted, entry: Entry) -> None:
+    _decide(loop, e.model.version, "production", entry, None)
+    if e.previous.version in loop.models:
+        _decide(loop, e.previous.version, "previous", entry, None)
+    loop.production = e.model.version
+    _mark_model(loop, e.model.version, "finished", entry, entry.summary)
+
+
+def _rolled_back(loop: WorkloadLoop, e: models.ModelRolledBack, entry: Entry) -> None:
+    _decide(loop, e.model.version, "rolled back", entry, e.reason)
+    if e.restored.version in loop.models:
+        _decide(loop, e.restored.version, "production", entry, None)
+    loop.production = e.restored.version
+
+
+def _retired(loop: WorkloadLoop, e: models.ModelRetired, entry: Entry) -> None:
+    _decide(loop, e.model.version, "retired", entry, e.reason)
+
+
+def _rollout_started(loop: WorkloadLoop, e: rollout.RolloutStarted, entry: Entry) -> None:
+    known = loop.rollout.judgements if _is(loop, e.rollout_id) and loop.rollout else []
+    loop.rollout = Rollout(
+        rollout_id=e.rollout_id,
+        candidate=e.candidate.version,
+        incumbent=e.incumbent.version,
+        steps=list(e.steps),
+        step=e.step,
+        weight=e.weight,
+        started_at=entry.time,
+        stepped_at=entry.time,
+        judgements=known,
+    )
+    if model := loop.models.get(e.candidate.version):
+        model.status = "canary" if model.status in {"registered", "approved"} else model.status
+    _mark_model(loop, e.candidate.version, "canary", entry, entry.summary)
+
+
+def _is(loop: WorkloadLoop, rollout_id: str) -> bool:
+    return loop.rollout is not None and loop.rollout.rollout_id == rollout_id
+
+
+def _stepped(loop: WorkloadLoop, e: rollout.RolloutStepped, entry: Entry) -> None:
+    if _is(loop, e.rollout_id) and loop.rollout:
+        loop.rollout.step, loop.rollout.weight = e.step, e.weight
+        loop.rollout.stepped_at = entry.time
+    _mark_model(loop, e.candidate.version, "canary", entry, entry.summary)
+
+
+def _judged(loop: WorkloadLoop, e: rollout.CanaryJudged, entry: Entry) -> None:
+    if _is(loop, e.rollout_id) and loop.rollout:
+        loop.rollout.judgements.append(e.model_dump(mode="json") | {"at": entry.time})
+    _mark_model(loop, e.candidate.version, "judged", entry, entry.summary, e.verdict == "advance")
+
+
+def _finished(loop: WorkloadLoop, e: rollout.RolloutFinished, entry: Entry) -> None:
+    if _is(loop, e.rollout_id) and loop.rollout:
+        loop.rollout.state, loop.rollout.reason = e.outcome, e.reason
+        loop.rollout.finished_at = entry.time
+        loop.rollout.weight = 100 if e.outcome == "succeeded" else 0
+
+
+def _drifted(loop: WorkloadLoop, e: monitoring.DriftDetected, entry: Entry) -> None:
+    loop.drift = e.model_dump(mode="json") | {"at": entry.time}
+
+
+_FOLDS: dict[type[Any], Callable[[WorkloadLoop, Any, Entry], None]] = {
+    workload.WorkloadApplied: _applied,
+    data.RecordsLanded: _landed,
+    data.RecordsRejected: _source_rejected,
+    data.DatasetCurated: _curated,
+    data.DatasetRejected: _dataset_rejected,
+    training.TrainingStarted: _training_started,
+    training.TrainingProgressed: _training_progressed,
+    training.TrainingCompleted: _training_completed,
+    training.TrainingFailed: _training_failed,
+    models.ModelRegistered: _registered,
+    models.ModelApproved: _approved,
+    models.ModelRejected: _rejected,
+    models.ModelPromoted: _promoted,
+    models.ModelRolledBack: _rolled_back,
+    models.ModelRetired: _retired,
+    evaluation.EvaluationCompleted: _evaluated,
+    evaluation.EvaluationFailed: _evaluation_failed,
+    rollout.RolloutStarted: _rollout_started,
+    rollout.RolloutStepped: _stepped,
+    rollout.CanaryJudged: _judged,
+    rollout.RolloutFinished: _finished,
+    monitoring.DriftDetected: _drifted,
+}

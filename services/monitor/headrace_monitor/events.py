@@ -1,0 +1,111 @@
+"""Kafka handlers: every control event is audited, some change a watch."""
+
+from typing import Any
+
+from headrace_events import (
+    Event,
+    EventData,
+    data,
+    evaluation,
+    models,
+    monitoring,
+    rollout,
+    training,
+    workload,
+)
+from headrace_events.inference import (
+    FeedbackGiven,
+    GuardrailTripped,
+    InferenceCompleted,
+    InferenceRejected,
+)
+from headrace_kit import Service, UnitOfWork
+from headrace_kit.telemetry import trace_id_of
+from headrace_monitor.adapters import alerts, audit, rollouts
+from headrace_monitor.core.entries import entry
+from headrace_monitor.watches.inputs import reference_begins
+from headrace_monitor.watches.ledger import Ledger
+from headrace_monitor.watches.traffic import Traffic
+
+CONTROL_EVENTS: tuple[type[EventData], ...] = (
+    workload.WorkloadApplied,
+    data.RecordsLanded,
+    data.RecordsRejected,
+    data.DatasetCurated,
+    data.DatasetRejected,
+    training.TrainingRequested,
+    training.TrainingCancelRequested,
+    training.TrainingStarted,
+    training.TrainingProgressed,
+    training.TrainingCompleted,
+    training.TrainingFailed,
+    models.ModelRegistered,
+    models.ModelApproved,
+    models.ModelRejected,
+    models.ModelPromoted,
+    models.ModelRolledBack,
+    models.ModelRetired,
+    evaluation.EvaluationCompleted,
+    evaluation.EvaluationFailed,
+    rollout.RolloutStarted,
+    rollout.RolloutStepped,
+    rollout.RolloutFinished,
+    rollout.RollbackRequested,
+    rollout.CanaryJudged,
+    monitoring.DriftDetected,
+    monitoring.SloBreached,
+    monitoring.AlertRaised,
+    monitoring.AlertResolved,
+)
+
+
+def subscribe(service: Service, traffic: Traffic, ledger: Ledger) -> None:
+    """Register all handlers."""
+
+    async def audited(event: Event[Any], uow: UnitOfWork) -> None:
+        audit.append(uow.session, entry(event, trace_id_of(event.traceparent)))
+        ledger.wake()
+
+    for model in CONTROL_EVENTS:
+        service.on(model, audited)
+    service.on(rollout.RolloutStarted, _rollout_started)
+    service.on(rollout.RolloutStepped, _rollout_stepped)
+    service.on(rollout.RolloutFinished, _rollout_finished)
+    service.on(models.ModelPromoted, _answers_change)
+    service.on(models.ModelRolledBack, _answers_change)
+    service.on(monitoring.AlertRaised, _alert_raised)
+    service.on(monitoring.AlertResolved, _alert_resolved)
+    service.stream(
+        "traffic", [InferenceCompleted, InferenceRejected], traffic.outcomes, max_records=500
+    )
+    service.stream("feedback", [FeedbackGiven], traffic.feedback, max_records=500)
+    service.stream("guardrails", [GuardrailTripped], traffic.trips, max_records=200)
+
+
+async def _rollout_started(event: Event[rollout.RolloutStarted], uow: UnitOfWork) -> None:
+    await rollouts.open_rollout(uow.session, event)
+
+
+async def _rollout_stepped(event: Event[rollout.RolloutStepped], uow: UnitOfWork) -> None:
+    await rollouts.open_step(uow.session, event)
+
+
+async def _rollout_finished(event: Event[rollout.RolloutFinished], uow: UnitOfWork) -> None:
+    await rollouts.close(uow.session, event)
+
+
+async def _answers_change(
+    event: Event[models.ModelPromoted] | Event[models.ModelRolledBack], uow: UnitOfWork
+) -> None:
+    await reference_begins(uow, event.workload)
+
+
+async def _alert_raised(event: Event[monitoring.AlertRaised], uow: UnitOfWork) -> None:
+    alert = event.data
+    await alerts.put_raised(
+        uow.session, event.workload, alert.name, alert.severity, alert.summary, event.time
+    )
+
+
+async def _alert_resolved(event: Event[monitoring.AlertResolved], uow: UnitOfWork) -> None:
+    await alerts.put_resolved(uow.session, event.workload, event.data.name, event.time)

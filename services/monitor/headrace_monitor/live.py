@@ -1,0 +1,59 @@
+"""What is sent to open consoles: every reader has a bounded queue, a slow one is told to reload."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import date
+from typing import Any
+
+_WAITING = 500
+_HEARTBEAT_SECONDS = 10.0
+
+
+class Live:
+    """Fans messages out to the readers of /console/events."""
+
+    def __init__(self) -> None:
+        self._readers: set[asyncio.Queue[bytes]] = set()
+
+    @property
+    def readers(self) -> int:
+        """How many consoles are open."""
+        return len(self._readers)
+
+    def send(self, kind: str, payload: Any) -> None:
+        """Send one message to all readers."""
+        if not self._readers:
+            return
+        message = f"event: {kind}\ndata: {dumps(payload)}\n\n".encode()
+        for queue in list(self._readers):
+            if queue.full():
+                while not queue.empty():
+                    queue.get_nowait()
+                queue.put_nowait(b"event: reload\ndata: {}\n\n")
+            queue.put_nowait(message)
+
+    async def read(self) -> AsyncIterator[bytes]:
+        """Return the messages from now on, as server-sent events."""
+        queue: asyncio.Queue[bytes] = asyncio.Queue(_WAITING)
+        self._readers.add(queue)
+        try:
+            yield b"retry: 1000\n\n"
+            while True:
+                try:
+                    yield await asyncio.wait_for(queue.get(), _HEARTBEAT_SECONDS)
+                except TimeoutError:
+                    yield b": alive\n\n"
+        finally:
+            self._readers.discard(queue)
+
+
+def dumps(payload: Any) -> str:
+    """Return JSON on one line; times as ISO 8601."""
+    return json.dumps(payload, default=_plain, separators=(",", ":"))
+
+
+def _plain(thing: Any) -> str:
+    if isinstance(thing, date):
+        return thing.isoformat()
+    raise TypeError(f"{type(thing).__name__} is not JSON")

@@ -1,0 +1,26 @@
+"""Settings of the monitor."""
+
+from pydantic import BaseModel, Field
+
+from headrace_kit import ServiceSettings
+
+
+class Monitor(BaseModel):
+    """What the console shows and how long things are kept."""
+
+    services: dict[str, str] = Field(default_factory=dict)
+    """/readyz URL of each service by name, as JSON; empty: the console shows no states."""
+    mlflow_url: str | None = None
+    traces_url: str | None = None
+    window_seconds: int = Field(300, ge=10, le=3600)
+    """The window of console, /metrics and /metrics-api/windows."""
+    slo_window_seconds: int = Field(120, ge=10, le=3600)
+    probe_seconds: float = Field(3.0, gt=0)
+    keep_outcomes_hours: float = Field(24.0, gt=0)
+    keep_outcomes: int = Field(200_000, ge=1000)
+
+
+class Settings(ServiceSettings):
+    """The chassis' settings and the monitor's."""
+
+    monitor: Monitor = Field(default_factory=Monitor)

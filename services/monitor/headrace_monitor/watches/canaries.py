@@ -1,0 +1,84 @@
+"""Judges the steps of running canaries."""
+
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from headrace_events.rollout import ArmStats, CanaryJudged
+from headrace_events.workload import Manifest
+from headrace_kit import Service
+from headrace_kit.telemetry import context_of, span
+from headrace_monitor.adapters import outcomes, rollouts
+from headrace_monitor.adapters.tables import RolloutRow
+from headrace_monitor.core import canary
+from headrace_monitor.core.canary import Arm, Verdict
+
+_LOG = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a running step looks now."""
+
+    step: int
+    verdict: Verdict
+    candidate: ArmStats
+    incumbent: ArmStats
+    needed: tuple[int, int]
+
+
+class CanaryWatch:
+    """Reads both arms of each running step and emits `canary.judged` once when they tell."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.standing: dict[str, Standing] = {}
+
+    async def tick(self) -> None:
+        """Judge what can be judged."""
+        async with self._service.unit_of_work() as uow:
+            running = await rollouts.running(uow.session)
+            arms = {row.rollout_id: await _arms(uow.session, row) for row in running}
+        for row in running:
+            if manifest := self._service.workloads.get(row.workload):
+                await self._judge(row, *arms[row.rollout_id], manifest)
+        open_ids = {row.rollout_id for row in running}
+        self.standing = {k: v for k, v in self.standing.items() if k in open_ids}
+
+    async def _judge(
+        self, row: RolloutRow, candidate: Arm, incumbent: Arm, manifest: Manifest
+    ) -> None:
+        rules, slo = manifest.spec.serve.canary, manifest.spec.monitor.slo
+        verdict = canary.judge(candidate, incumbent, rules, slo, row.weight)
+        ours, theirs = candidate.stats(), incumbent.stats()
+        self.standing[row.rollout_id] = Standing(
+            row.step, verdict, ours, theirs, canary.needed(rules, row.weight)
+        )
+        if verdict.verdict == "wait" or row.judged_step >= row.step:
+            return
+        cause = rollouts.cause(row)
+        parent = context_of(cause.traceparent, cause.tracestate)
+        with span("judge canary", parent=parent):
+            async with self._service.unit_of_work(cause=cause) as uow:
+                if not await rollouts.mark_judged(uow.session, row.rollout_id, row.step):
+                    return
+                uow.emit(
+                    CanaryJudged(
+                        rollout_id=row.rollout_id,
+                        step=row.step,
+                        verdict=verdict.verdict,
+                        reason=verdict.reason,
+                        candidate=ours,
+                        incumbent=theirs,
+                    ),
+                    subject=row.rollout_id,
+                )
+        _LOG.info("canary judged", workload=row.workload, step=row.step, verdict=verdict.verdict)
+
+
+async def _arms(session: AsyncSession, row: RolloutRow) -> tuple[Arm, Arm]:
+    return (
+        await outcomes.arm(session, row.workload, row.candidate, row.opened_at),
+        await outcomes.arm(session, row.workload, row.incumbent, rollouts.incumbent_since(row)),
+    )

@@ -1,0 +1,48 @@
+"""Keeps the Prometheus gauges current."""
+
+from collections import Counter
+
+from sqlalchemy import select
+
+from headrace_kit import Service
+from headrace_monitor.adapters import alerts
+from headrace_monitor.adapters.exposition import MonitorGauges
+from headrace_monitor.adapters.tables import DriftRow
+from headrace_monitor.settings import Monitor
+from headrace_monitor.watches.ledger import Ledger
+from headrace_monitor.watches.traffic import Traffic
+
+
+class GaugeWatch:
+    """Reads what Prometheus is told, so that a scrape touches no database."""
+
+    def __init__(
+        self,
+        service: Service,
+        gauges: MonitorGauges,
+        traffic: Traffic,
+        ledger: Ledger,
+        settings: Monitor,
+    ) -> None:
+        self._service = service
+        self._gauges = gauges
+        self._traffic = traffic
+        self._ledger = ledger
+        self._seconds = settings.window_seconds
+
+    async def tick(self) -> None:
+        """Read all gauges."""
+        async with self._service.unit_of_work() as uow:
+            listed = await alerts.listed(uow.session)
+            drift = list(await uow.session.scalars(select(DriftRow)))
+        self._gauges.windows = self._traffic.board.windows(self._seconds)
+        self._gauges.alerts = dict(
+            Counter((a.workload, a.severity) for a in listed if a.resolved_at is None)
+        )
+        self._gauges.drift = {row.workload: row.value for row in drift if row.value is not None}
+        self._gauges.weights = {
+            (name, loop.rollout.candidate): loop.rollout.weight
+            for name, loop in self._ledger.loops.by_name.items()
+            if loop.rollout and loop.rollout.state == "running"
+        }
+        self._gauges.audit_entries = self._ledger.position

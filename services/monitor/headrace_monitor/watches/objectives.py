@@ -1,0 +1,76 @@
+"""Holds each window against its workload's objectives."""
+
+from datetime import UTC, datetime
+
+from headrace_events.monitoring import AlertRaised, AlertResolved, SloBreached
+from headrace_kit import Service
+from headrace_monitor.adapters import alerts
+from headrace_monitor.core import slo
+from headrace_monitor.core.slo import Reading
+from headrace_monitor.core.windows import WindowBoard
+
+# A version that nobody asks any more neither keeps nor misses an objective.
+_QUIET_SECONDS = 600
+
+
+class SloWatch:
+    """Raises and resolves the alerts of objectives; an alert is open in the database or not."""
+
+    def __init__(self, service: Service, board: WindowBoard, window_seconds: int) -> None:
+        self._service = service
+        self._board = board
+        self._seconds = window_seconds
+
+    async def tick(self) -> None:
+        """Hold the windows against their objectives."""
+        found: list[Reading] = []
+        for window in self._board.windows(self._seconds):
+            if manifest := self._service.workloads.get(window.workload):
+                found += slo.readings(window, manifest.spec.monitor.slo)
+        if found:
+            await self._apply(_worst(found))
+        await self._resolve_quiet()
+
+    async def _apply(self, found: list[Reading]) -> None:
+        async with self._service.unit_of_work() as uow:
+            now = datetime.now(UTC)
+            for reading in found:
+                where = reading.workload, reading.alert
+                change = slo.change(await alerts.is_raised(uow.session, *where), reading)
+                if change == "breached":
+                    await alerts.put_raised(uow.session, *where, "critical", reading.summary, now)
+                    uow.emit(
+                        SloBreached(
+                            objective=reading.objective,
+                            value=reading.value,
+                            target=reading.target,
+                            model_version=reading.version,
+                        ),
+                        workload=reading.workload,
+                    )
+                    raised = AlertRaised(
+                        name=reading.alert, severity="critical", summary=reading.summary
+                    )
+                    uow.emit(raised, workload=reading.workload)
+                elif change == "kept":
+                    await alerts.put_resolved(uow.session, *where, now)
+                    uow.emit(AlertResolved(name=reading.alert), workload=reading.workload)
+
+    async def _resolve_quiet(self) -> None:
+        alive = {(w.workload, w.version) for w in self._board.windows(_QUIET_SECONDS) if w.requests}
+        async with self._service.unit_of_work() as uow:
+            for row in await alerts.open_names(uow.session, "slo/"):
+                version = row.name.rsplit("/", 1)[-1]
+                if (row.workload, version) not in alive:
+                    row.resolved_at = datetime.now(UTC)
+                    uow.emit(AlertResolved(name=row.name), workload=row.workload)
+
+
+def _worst(found: list[Reading]) -> list[Reading]:
+    """One version may have a window per arm; its alert follows the worse one."""
+    worst: dict[tuple[str, str], Reading] = {}
+    for reading in found:
+        key = reading.workload, reading.alert
+        if key not in worst or reading.value > worst[key].value:
+            worst[key] = reading
+    return list(worst.values())
