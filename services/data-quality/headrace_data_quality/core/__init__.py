@@ -1,0 +1,1 @@
+"""The domain of data-quality: rules, curation, profiles."""

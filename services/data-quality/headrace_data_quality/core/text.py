@@ -1,0 +1,51 @@
+"""Normalising text, and the key under which two prompts are the same prompt."""
+
+import re
+import unicodedata
+
+# Invisible characters that carry no meaning here: soft hyphen, zero-width space, word joiner,
+# byte order mark and the marks of writing direction. The joiners that emoji and some scripts
+# need (U+200C, U+200D) stay.
+_INVISIBLE = "\u00ad\u200b\u2060\ufeff\u200e\u200f" + "".join(
+    chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+)
+_CONTROLS = "".join(chr(c) for c in (*range(0x20), *range(0x7F, 0xA0)) if chr(c) not in "\n\t")
+_SPACES = "\u00a0\u1680\u202f\u205f\u3000" + "".join(chr(c) for c in range(0x2000, 0x200B))
+_TABLE = str.maketrans(
+    {
+        **dict.fromkeys(_INVISIBLE + _CONTROLS),
+        **dict.fromkeys(_SPACES, " "),
+        "\u2028": "\n",
+        "\u2029": "\n\n",
+        "\x85": "\n",
+    }
+)
+_INNER_SPACES = re.compile(r"(?<=\S)[ \t]+(?=\S)")
+_TRAILING_SPACES = re.compile(r"[ \t]+$", re.MULTILINE)
+_BLANK_LINES = re.compile(r"\n{3,}")
+_WHITESPACE = re.compile(r"\s+")
+
+
+def normalise(text: str) -> str:
+    """Return the text in NFC, without control characters, with plain spaces and line ends.
+
+    Runs of spaces inside a line become one; the indentation of a line is left alone (code).
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_TABLE)
+    text = unicodedata.normalize("NFC", text)
+    text = _TRAILING_SPACES.sub("", text)
+    text = _INNER_SPACES.sub(" ", text)
+    return _BLANK_LINES.sub("\n\n", text).strip()
+
+
+def prompt_key(prompt: str) -> str:
+    """Return what two prompts share that differ in case, spacing or closing punctuation only."""
+    folded = unicodedata.normalize("NFKC", prompt).casefold()
+    return _WHITESPACE.sub(" ", folded).strip().rstrip(".?!… ") or folded.strip()
+
+
+def same_text(one: str, other: str) -> bool:
+    """Say whether two completions differ in case and spacing only."""
+    return one == other or (
+        _WHITESPACE.sub(" ", one).casefold() == _WHITESPACE.sub(" ", other).casefold()
+    )

@@ -1,0 +1,134 @@
+"""Leased jobs: curate what waits, announce the version or why there is none."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from headrace_data_quality.adapters import plans
+from headrace_data_quality.adapters.curating import Curator, Made, NotMade
+from headrace_data_quality.adapters.tables import VersionRow
+from headrace_data_quality.core.versions import Plan, Trigger
+from headrace_events.data import DatasetCurated, DatasetRejected
+from headrace_events.workload import Data
+from headrace_kit import Job, JobContext, Service, UnitOfWork
+
+KIND = "curation"
+
+
+class CurationJobs:
+    """One job curates all batches of its workload that wait when it starts."""
+
+    def __init__(self, service: Service, curator: Curator, settle_seconds: float) -> None:
+        self._service = service
+        self._curator = curator
+        self._settle_seconds = settle_seconds
+
+    async def work(self, ctx: JobContext) -> None:
+        """Finish what a killed worker left, then curate; a job that finds nothing is done."""
+        workload = ctx.job.workload
+        trigger: Trigger = ctx.job.payload["trigger"]
+        policy = self._policy(workload)
+        await self._settle(workload)
+        while plan := await self._open(workload):
+            await self._carry_out(ctx, plan, policy)
+        async with self._service.unit_of_work() as uow:
+            made = await plans.make(uow.session, workload, trigger)
+        if made:
+            await self._carry_out(ctx, made, policy)
+        async with ctx.finish() as uow:
+            if not made and trigger == "drift":
+                await self._nothing_landed(uow, workload)
+
+    async def failed(self, job: Job, reason: str, uow: UnitOfWork) -> None:
+        """Give the plan up; its batches wait for the next curation."""
+        plan = await plans.find_open(uow.session, job.workload)
+        if plan:
+            await plans.close(uow.session, plan, plans.REJECTED)
+        batches = plan.batches if plan else ()
+        uow.emit(DatasetRejected(batches=batches, reason=f"the curation failed: {reason}"))
+
+    def _policy(self, workload: str) -> Data:
+        manifest = self._service.workloads.get(workload)
+        if manifest is None:
+            # The manifest is on another topic and may be a moment late: the job is tried again.
+            raise LookupError(f"no manifest of {workload} yet")
+        return manifest.spec.data
+
+    async def _settle(self, workload: str) -> None:
+        while True:
+            async with self._service.unit_of_work() as uow:
+                newest = await plans.newest_arrival(uow.session, workload)
+            if newest is None:
+                return
+            age = (datetime.now(UTC) - newest).total_seconds()
+            if age >= self._settle_seconds:
+                return
+            await asyncio.sleep(self._settle_seconds - age)
+
+    async def _open(self, workload: str) -> Plan | None:
+        async with self._service.unit_of_work() as uow:
+            return await plans.find_open(uow.session, workload)
+
+    async def _carry_out(self, ctx: JobContext, plan: Plan, policy: Data) -> None:
+        result = await asyncio.to_thread(self._curator.carry_out, plan, policy)
+        # Not in `ctx.finish`: this may be the plan of another job, whose worker was killed.
+        # Closing the plan is what makes its outcome happen once.
+        async with self._service.unit_of_work(
+            cause=ctx.job.causing_event(), workload=plan.workload
+        ) as uow:
+            if isinstance(result, Made):
+                await _announce(uow, plan, result)
+            else:
+                await _reject(uow, plan, result)
+
+    async def _nothing_landed(self, uow: UnitOfWork, workload: str) -> None:
+        newest = await plans.newest_version(uow.session, workload)
+        since = f"since version {newest.version} was made" if newest else "yet"
+        reason = f"the input drifted, but no records have landed {since}"
+        uow.emit(DatasetRejected(batches=(), reason=reason))
+
+
+async def _announce(uow: UnitOfWork, plan: Plan, made: Made) -> None:
+    if not await plans.close(uow.session, plan, plans.DONE):
+        return
+    await plans.settle_batches(uow.session, plan, plans.CURATED, plan.version)
+    uow.session.add(
+        VersionRow(
+            workload=plan.workload,
+            version=plan.version,
+            table_uri=made.dataset.table.uri,
+            table_version=made.dataset.table.version,
+            digest=made.dataset.digest,
+            train_rows=made.dataset.train_rows,
+            holdout_rows=made.dataset.holdout_rows,
+            profile=made.profile,
+            rejects=made.rejects,
+            redactions=made.redactions,
+            batches=list(plan.batches),
+            sources=list(plan.sources),
+            trigger=plan.trigger,
+            created_at=datetime.now(UTC),
+        )
+    )
+    uow.emit(
+        DatasetCurated(
+            dataset=made.dataset,
+            batches=plan.batches,
+            sources=plan.sources,
+            rejects=made.rejects,
+            redactions=made.redactions,
+            trigger="drift" if plan.trigger == "drift" else "records",
+        ),
+        subject=f"{plan.workload}/{plan.version}",
+        discriminator=plan.plan_id,
+    )
+
+
+async def _reject(uow: UnitOfWork, plan: Plan, result: NotMade) -> None:
+    if not await plans.close(uow.session, plan, plans.REJECTED):
+        return
+    if result.nothing_new:
+        await plans.settle_batches(uow.session, plan, plans.USED_UP)
+    uow.emit(
+        DatasetRejected(batches=plan.batches, reason=result.reason, rejects=result.rejects),
+        discriminator=plan.plan_id,
+    )
