@@ -28,14 +28,17 @@ class CurationJobs:
         trigger: Trigger = ctx.job.payload["trigger"]
         policy = self._policy(workload)
         await self._settle(workload)
+        adopted = False
         while plan := await self._open(workload):
-            await self._carry_out(ctx, plan, policy)
+            await self._adopt(ctx, plan, policy)
+            adopted = True
         async with self._service.unit_of_work() as uow:
             made = await plans.make(uow.session, workload, trigger)
-        if made:
-            await self._carry_out(ctx, made, policy)
+        result = await self._carry_out(made, policy) if made else None
         async with ctx.finish() as uow:
-            if not made and trigger == "drift":
+            if made and result:
+                await _conclude(uow, made, result)
+            elif trigger == "drift" and not adopted:
                 await self._nothing_landed(uow, workload)
 
     async def failed(self, job: Job, reason: str, uow: UnitOfWork) -> None:
@@ -68,23 +71,32 @@ class CurationJobs:
         async with self._service.unit_of_work() as uow:
             return await plans.find_open(uow.session, workload)
 
-    async def _carry_out(self, ctx: JobContext, plan: Plan, policy: Data) -> None:
-        result = await asyncio.to_thread(self._curator.carry_out, plan, policy)
-        # Not in `ctx.finish`: this may be the plan of another job, whose worker was killed.
-        # Closing the plan is what makes its outcome happen once.
+    async def _carry_out(self, plan: Plan, policy: Data) -> Made | NotMade:
+        return await asyncio.to_thread(self._curator.carry_out, plan, policy)
+
+    async def _adopt(self, ctx: JobContext, plan: Plan, policy: Data) -> None:
+        """Carry out a plan that a killed worker left open, this job's own earlier attempt or not.
+
+        If its worker is alive after all, both come to the same result and one of them closes it.
+        """
+        result = await self._carry_out(plan, policy)
         async with self._service.unit_of_work(
             cause=ctx.job.causing_event(), workload=plan.workload
         ) as uow:
-            if isinstance(result, Made):
-                await _announce(uow, plan, result)
-            else:
-                await _reject(uow, plan, result)
+            await _conclude(uow, plan, result)
 
     async def _nothing_landed(self, uow: UnitOfWork, workload: str) -> None:
         newest = await plans.newest_version(uow.session, workload)
         since = f"since version {newest.version} was made" if newest else "yet"
         reason = f"the input drifted, but no records have landed {since}"
         uow.emit(DatasetRejected(batches=(), reason=reason))
+
+
+async def _conclude(uow: UnitOfWork, plan: Plan, result: Made | NotMade) -> None:
+    if isinstance(result, Made):
+        await _announce(uow, plan, result)
+    else:
+        await _reject(uow, plan, result)
 
 
 async def _announce(uow: UnitOfWork, plan: Plan, made: Made) -> None:

