@@ -30,7 +30,7 @@ def spans_of(stack: RunningStack, trace_id: str) -> list[Any]:
 
 
 def service_of(span: Any) -> str:
-    return str(span.attributes.get("service.name") or span.attributes.get("headrace.service") or "")
+    return str(span.attributes.get("headrace.service") or "")
 
 
 async def test_spans_of_four_services_hang_together(stack: RunningStack, tmp_path) -> None:

@@ -10,7 +10,8 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import Span as SdkSpan
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -34,6 +35,7 @@ OFFSET = "messaging.kafka.offset"
 EVENT_ID = "cloudevents.event_id"
 EVENT_TYPE = "cloudevents.event_type"
 WORKLOAD = "headrace.workload"
+SERVICE = "headrace.service"
 
 
 class RateLimitedSampler(Sampler):
@@ -71,6 +73,17 @@ class RateLimitedSampler(Sampler):
         return f"RateLimitedSampler({self._rate}/s)"
 
 
+class NameService(SpanProcessor):
+    """Say on each span whose it is: MLflow's trace UI does not show resource attributes."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
+        """Add the attribute."""
+        span.set_attribute(SERVICE, self._service)
+
+
 def configure(service: str, version: str, settings: Telemetry) -> TracerProvider | None:
     """Install the tracer provider; without an endpoint spans stay unrecorded but context flows."""
     if not settings.otlp_endpoint:
@@ -88,6 +101,7 @@ def configure(service: str, version: str, settings: Telemetry) -> TracerProvider
         resource=Resource.create({"service.name": service, "service.version": version}),
         sampler=ParentBased(RateLimitedSampler(settings.traces_per_second)),
     )
+    provider.add_span_processor(NameService(service))
     provider.add_span_processor(
         BatchSpanProcessor(exporter, schedule_delay_millis=2000, max_export_batch_size=512)
     )

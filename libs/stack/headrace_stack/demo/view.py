@@ -78,7 +78,7 @@ def _turn_table(turn: Turn) -> Table:
         ("what", {"ratio": 1, "no_wrap": True, "overflow": "ellipsis"}),
         ("started by", {"width": 24}),
     ):
-        table.add_column(name, **options)  # type: ignore[arg-type] # a mapping of options
+        table.add_column(name, **options)
     for stage in turn.stages.values():
         mark: RenderableType = (
             Spinner("dots") if stage.state == "running" else Text.from_markup(_MARKS[stage.state])
