@@ -1,0 +1,1 @@
+"""What core asks for: the engine on Ray, guardrails over HTTP, the database."""

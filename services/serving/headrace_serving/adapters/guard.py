@@ -1,0 +1,74 @@
+"""Guardrails over HTTP, for the requests that enter by HTTP. No answer is no permission."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import httpx2
+from pydantic import BaseModel, ValidationError
+
+from headrace_events.inference import Message
+
+
+class GuardUnavailable(Exception):
+    """Guardrails did not give a verdict: nothing may pass."""
+
+
+class Verdict(BaseModel):
+    """What to go on with."""
+
+    action: Literal["pass", "redact", "block"]
+    check: str | None = None
+    labels: tuple[str, ...] = ()
+    messages: tuple[Message, ...] | None = None
+    text: str | None = None
+
+    @property
+    def detail(self) -> str:
+        """Why, without quoting the text."""
+        return f"check {self.check}: {', '.join(self.labels)}"
+
+
+class GuardClient:
+    """One pooled client."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self._client = httpx2.AsyncClient(
+            base_url=url,
+            timeout=timeout,
+            limits=httpx2.Limits(max_connections=64, max_keepalive_connections=16),
+            trust_env=False,  # a proxy for the outside has no business between two services
+        )
+
+    async def input(
+        self, workload: str, request_id: str, messages: Sequence[Message], traceparent: str
+    ) -> Verdict:
+        """The verdict on a request."""
+        body = {"messages": [message.model_dump() for message in messages]}
+        return await self._ask("input", workload, request_id, body, traceparent)
+
+    async def output(
+        self, workload: str, request_id: str, text: str, traceparent: str, *, final: bool = True
+    ) -> Verdict:
+        """The verdict on an answer, or on all there is of it so far."""
+        body = {"text": text, "final": final}
+        return await self._ask("output", workload, request_id, body, traceparent)
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._client.aclose()
+
+    async def _ask(
+        self, stage: str, workload: str, request_id: str, body: dict[str, Any], traceparent: str
+    ) -> Verdict:
+        try:
+            response = await self._client.post(
+                f"/v1/guard/{stage}",
+                json={"workload": workload, "request_id": request_id, **body},
+                headers={"traceparent": traceparent},
+            )
+            response.raise_for_status()
+            return Verdict.model_validate_json(response.content)
+        except httpx2.HTTPError as error:
+            raise GuardUnavailable(type(error).__name__) from None
+        except ValidationError:
+            raise GuardUnavailable("the verdict does not fit") from None

@@ -1,0 +1,41 @@
+"""Serving's own tables."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from headrace_kit.database import UtcDateTime
+
+
+class Base(DeclarativeBase):
+    """Base of serving's tables."""
+
+
+class RouteRow(Base):
+    """One workload's route."""
+
+    __tablename__ = "serving_routes"
+
+    workload: Mapped[str] = mapped_column(primary_key=True)
+    production: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    canary: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RolloutRow(Base):
+    """One canary, for people who look back."""
+
+    __tablename__ = "serving_rollouts"
+
+    rollout_id: Mapped[str] = mapped_column(primary_key=True)
+    workload: Mapped[str] = mapped_column(index=True)
+    version: Mapped[str]
+    state: Mapped[str]
+    """loading, running, succeeded or failed."""
+    step: Mapped[int]
+    weight: Mapped[int]
+    reason: Mapped[str] = mapped_column(default="")
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)

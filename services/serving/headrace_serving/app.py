@@ -1,0 +1,77 @@
+"""Wires serving: engine, routes, both ways in."""
+
+import asyncio
+
+from headrace_events.inference import InferenceAdmitted
+from headrace_kit import Service
+from headrace_serving.adapters.engine import RayEngine
+from headrace_serving.adapters.guard import GuardClient
+from headrace_serving.adapters.routes import RouteCache
+from headrace_serving.adapters.tables import Base
+from headrace_serving.api import answer_errors, router
+from headrace_serving.chat import Chat
+from headrace_serving.core.batching import Batcher
+from headrace_serving.events import ROLLOUT_JOB, register
+from headrace_serving.generating import Generator
+from headrace_serving.inference import AdmittedHandler
+from headrace_serving.metrics import BATCH_ROWS, IN_FLIGHT
+from headrace_serving.rollouts import RolloutJobs
+from headrace_serving.settings import Settings
+
+_REFRESH_SECONDS = 0.5  # routes move a few times in a rollout; one small read is nothing
+_CHECK_SECONDS = 10.0
+
+
+def build(settings: Settings | None = None) -> Service:
+    """Build the service; nothing runs yet."""
+    settings = settings or Settings()
+    replicas = settings.replicas
+    service = Service("serving", settings, tables=Base.metadata)
+    engine = RayEngine(settings.ray.address, replicas)
+    batcher = Batcher(
+        engine,
+        max_batch=replicas.max_batch,
+        max_waiting=replicas.max_waiting,
+        observe=lambda base, _version, rows: BATCH_ROWS.labels(base).observe(rows),
+    )
+    IN_FLIGHT.set_function(lambda: batcher.in_flight)
+    cache = RouteCache(service.database)
+    generator = Generator(batcher, cache.get)
+    guard = GuardClient(settings.guardrails.url, settings.guardrails.timeout_seconds)
+    chat = Chat(generator, guard, service.publish)
+
+    register(service)
+    rollouts = RolloutJobs(engine)
+    service.jobs(ROLLOUT_JOB, rollouts.work, failed=rollouts.failed, lease_seconds=30)
+    service.stream(
+        "inference",
+        [InferenceAdmitted],
+        AdmittedHandler(
+            generator, service.workloads.get, service.publish, replicas.patience_seconds
+        ),
+        max_records=replicas.max_batch,
+    )
+    service.every(_REFRESH_SECONDS, cache.refresh)
+    service.every(_CHECK_SECONDS, lambda: engine.check(replicas.default_base))
+    service.ready_check("model", lambda: engine.ready)
+    service.api.include_router(router(service, chat, cache, replicas.patience_seconds))
+    answer_errors(service.api)
+
+    tasks: list[asyncio.Task[None]] = []
+
+    async def start() -> None:
+        await cache.refresh()
+        # In the background: the replica takes its time, /healthz and the routes need not wait.
+        tasks.append(asyncio.create_task(engine.start(replicas.default_base), name="engine"))
+
+    async def stop() -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await batcher.stop()
+        await guard.close()
+        await engine.stop()
+
+    service.on_start(start)
+    service.on_stop(stop)
+    return service

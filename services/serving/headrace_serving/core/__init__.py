@@ -1,0 +1,1 @@
+"""The domain: routes, canaries, batches and answers."""

@@ -1,0 +1,84 @@
+"""Kafka handlers of control events: each reads the route, calls core, writes the route."""
+
+from collections.abc import Callable
+from typing import Any
+
+from headrace_events import Event, EventData, derived_id
+from headrace_events.models import (
+    ModelApproved,
+    ModelPromoted,
+    ModelRejected,
+    ModelRolledBack,
+)
+from headrace_events.rollout import CanaryJudged
+from headrace_events.workload import Canary as CanarySpec
+from headrace_events.workload import Manifest
+from headrace_kit import Service, UnitOfWork
+from headrace_serving.adapters import routes
+from headrace_serving.core import routing
+from headrace_serving.core.routing import Route
+
+ROLLOUT_JOB = "rollout"
+
+
+def register(service: Service) -> None:
+    """Handle every control event that moves a route."""
+    service.on(ModelApproved, _approved(service.workloads.get))
+    service.on(CanaryJudged, on_judged)
+    service.on(ModelPromoted, on_promoted)
+    service.on(ModelRolledBack, on_rolled_back)
+    service.on(ModelRejected, on_rejected)
+
+
+def _approved(lookup: Callable[[str], Manifest | None]) -> Any:
+    async def on_approved(event: Event[ModelApproved], uow: UnitOfWork) -> None:
+        """Prepare a canary; a job loads the candidate and starts it."""
+        manifest = lookup(event.workload)
+        canary = manifest.spec.serve.canary if manifest else CanarySpec()
+        rollout_id = derived_id(event.id, ROLLOUT_JOB)
+        before = await routes.read(uow.session, event.workload)
+        after, facts = routing.approve(
+            before, event.data.model, event.data.incumbent, rollout_id, canary.steps
+        )
+        await save(uow, before, after, facts)
+        await uow.enqueue(
+            ROLLOUT_JOB, rollout_id, {"model": event.data.model.model_dump(mode="json")}
+        )
+
+    return on_approved
+
+
+async def on_judged(event: Event[CanaryJudged], uow: UnitOfWork) -> None:
+    """Move the canary on, finish it or end it."""
+    before = await routes.read(uow.session, event.workload)
+    after, facts = routing.judge(before, event.data)
+    await save(uow, before, after, facts, event.data.reason)
+
+
+async def on_promoted(event: Event[ModelPromoted], uow: UnitOfWork) -> None:
+    """All traffic to the promoted version."""
+    before = await routes.read(uow.session, event.workload)
+    await save(uow, before, routing.promote(before, event.data.model), [])
+
+
+async def on_rolled_back(event: Event[ModelRolledBack], uow: UnitOfWork) -> None:
+    """All traffic to the restored version."""
+    before = await routes.read(uow.session, event.workload)
+    after = routing.roll_back(before, event.data.model, event.data.restored)
+    await save(uow, before, after, [], event.data.reason)
+
+
+async def on_rejected(event: Event[ModelRejected], uow: UnitOfWork) -> None:
+    """No more traffic for a rejected version."""
+    before = await routes.read(uow.session, event.workload)
+    after, facts = routing.reject(before, event.data.model, event.data.reason)
+    await save(uow, before, after, facts, event.data.reason)
+
+
+async def save(
+    uow: UnitOfWork, before: Route, after: Route, facts: list[EventData], reason: str = ""
+) -> None:
+    """Write the route and what happened in one transaction."""
+    await routes.write(uow.session, before, after, reason)
+    for fact in facts:
+        uow.emit(fact, workload=after.workload)

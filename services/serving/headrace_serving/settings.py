@@ -1,0 +1,39 @@
+"""Settings of serving."""
+
+from pydantic import BaseModel, Field
+
+from headrace_kit import ServiceSettings
+
+
+class Replicas(BaseModel):
+    """How the model runs on Ray."""
+
+    default_base: str = "smollm2-135m-instruct"
+    """Deployed and warmed at start; other bases when a workload needs them."""
+    count: int = 1
+    num_cpus: float = 0.5
+    """Logical CPUs: what Ray's scheduler counts, not a limit."""
+    num_gpus: float = 0.0
+    threads: int = 1
+    """torch threads. Two that wait for each other on busy cores are slower than one."""
+    max_adapters: int = 4
+    max_ongoing: int = 64
+    max_batch: int = 32
+    max_waiting: int = 512
+    """Requests under way (both ways in) before HTTP answers 429."""
+    patience_seconds: float = 90.0
+    """How long a request without a deadline waits for an engine that is away."""
+
+
+class Guardrails(BaseModel):
+    """Where verdicts for the HTTP path come from."""
+
+    url: str = "http://127.0.0.1:8001"
+    timeout_seconds: float = 5.0
+
+
+class Settings(ServiceSettings):
+    """What serving reads from the environment."""
+
+    replicas: Replicas = Field(default_factory=Replicas)
+    guardrails: Guardrails = Field(default_factory=Guardrails)
