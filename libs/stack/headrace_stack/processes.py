@@ -31,20 +31,23 @@ def die_with_parent() -> Callable[[], None] | None:
 
 
 def spawn(
-    command: Sequence[str], env: Mapping[str, str], log: Path, cwd: Path | None = None
+    command: Sequence[str],
+    env: Mapping[str, str],
+    log: Path,
+    *,
+    dies_with_parent: bool = True,
 ) -> subprocess.Popen[bytes]:
     """Start `command` in its own process group, its output appended to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:  # append mode: the log may be cut while the child writes
-        return subprocess.Popen(  # noqa: S603 - our own command lines
+        return subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=dict(env),
-            cwd=cwd,
             start_new_session=True,  # Ctrl-C reaches the supervisor only, which stops in order
-            preexec_fn=die_with_parent(),  # noqa: PLW1509 - one prctl call, nothing else
+            preexec_fn=die_with_parent() if dies_with_parent else None,  # noqa: PLW1509 - one prctl call, nothing else
         )
 
 
@@ -74,9 +77,10 @@ def resident_bytes(pid: int) -> int:
 def stop_all(processes: Iterable[psutil.Process], seconds: float = TERM_SECONDS) -> None:
     """Ask each process to end, wait, and end by force what is still there."""
     left = list(processes)
-    for process in left:
-        _signal(process, signal.SIGTERM)
-    _, left = psutil.wait_procs(left, timeout=seconds)
+    if seconds > 0:
+        for process in left:
+            _signal(process, signal.SIGTERM)
+        _, left = psutil.wait_procs(left, timeout=seconds)
     for process in left:
         _signal(process, signal.SIGKILL)
     psutil.wait_procs(left, timeout=5)

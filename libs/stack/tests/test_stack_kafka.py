@@ -10,11 +10,12 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+
 from headrace_events.topics import CATALOGUE
 from headrace_stack.errors import StackError
 from headrace_stack.kafka import EmbeddedKafka, create_topics
-from headrace_stack.kafka.java import find_java
 from headrace_stack.kafka.jars import kafka_version, pom
+from headrace_stack.kafka.java import find_java
 
 
 def test_pom_pins_kafka_and_is_the_one_in_infra() -> None:

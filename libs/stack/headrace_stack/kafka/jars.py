@@ -60,7 +60,7 @@ def _fetch(folder: Path, stamp: str) -> None:
         command = [maven, "--batch-mode", "--quiet", "--file", str(project)]
         command += ["dependency:copy-dependencies", f"-DoutputDirectory={jars}"]
         try:
-            done = subprocess.run(  # noqa: S603 - Maven with our own pom
+            done = subprocess.run(
                 command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False
             )
         except subprocess.TimeoutExpired as error:

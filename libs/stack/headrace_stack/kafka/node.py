@@ -68,7 +68,7 @@ class KafkaNode:
         command = [*java_command, "kafka.tools.StorageTool", "format"]
         # `--cluster-id=` in one word, for an id may begin with a dash.
         command += [f"--cluster-id={cluster}", "--config", str(properties)]
-        done = subprocess.run(  # noqa: S603 - our own command line
+        done = subprocess.run(
             command, capture_output=True, text=True, timeout=READY_SECONDS, check=False
         )
         if done.returncode:

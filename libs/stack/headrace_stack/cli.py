@@ -1,0 +1,36 @@
+"""The command `headrace`: reads the command line, and prints errors as one clear message."""
+
+import sys
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+
+from headrace_stack import commands_demo, commands_events, commands_stack
+from headrace_stack.errors import StackError
+
+app = typer.Typer(
+    name="headrace",
+    help="The life of a language model in production, as services that talk through Kafka.",
+    epilog="The stack lives in `.headrace` of the current folder, or in `HEADRACE_HOME`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+commands_stack.register(app)
+commands_events.register(app)
+commands_demo.register(app)
+
+
+def main() -> NoReturn:
+    """Run one command."""
+    try:
+        app()
+    except StackError as error:
+        console = Console(stderr=True)
+        console.print("[bold red]Error:[/]", end=" ")
+        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)

@@ -1,0 +1,60 @@
+"""`headrace demo`: the whole loop, on the interpreter's documentation or a file of the user's."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from headrace_stack.commands_stack import start_detached
+from headrace_stack.errors import StackError
+from headrace_stack.paths import default_home
+from headrace_stack.state import State, live_state
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command into `app`."""
+    app.command(
+        epilog="Examples: `headrace demo`, "
+        "`headrace demo --data intents.csv --prompt text --completion category`"
+    )(demo)
+
+
+def demo(
+    data: Annotated[Path | None, typer.Option(help="A CSV, JSONL or Parquet file.")] = None,
+    prompt: Annotated[str, typer.Option(help="The file's column of prompts.")] = "prompt",
+    completion: Annotated[str, typer.Option(help="The file's column of answers.")] = "completion",
+    name: Annotated[str | None, typer.Option(help="The workload's name.")] = None,
+    small: Annotated[bool, typer.Option("--small", help="Few rows and steps, for tests.")] = False,
+) -> None:
+    """Run the circle: ingest, curate, train, evaluate, canary, promote, and round again."""
+    from headrace_stack.demo.plan import SMALL, Size, own_file, python_docs
+    from headrace_stack.demo.run import Addresses, run
+
+    if data is not None and not data.is_file():
+        raise StackError(f"There is no file {data}. Give a CSV, JSONL or Parquet file to --data.")
+    size = SMALL if small else Size()
+    if data is None:
+        plan = python_docs(size, name or "python-docs")
+    else:
+        plan = own_file(data, prompt, completion, size, name or _workload_name(data))
+    console = Console()
+    state = _stack(console)
+    run(plan, Addresses(state.base_url, state.kafka, state.mlflow, state.traces), console)
+
+
+def _workload_name(data: Path) -> str:
+    """The file's name in the letters that a workload's name may have."""
+    return re.sub(r"[^a-z0-9]+", "-", data.stem.lower()).strip("-")[:63].strip("-") or "demo"
+
+
+def _stack(console: Console) -> State:
+    """The stack of this folder, started first where none runs."""
+    home = default_home()
+    state = live_state(home)
+    if state is None:
+        return start_detached(console, home)
+    if state.phase != "up":
+        raise StackError(f"The stack in {home} is {state.phase}; try again when it is up.")
+    return state

@@ -1,0 +1,204 @@
+"""What a stack consists of: each part's command, environment, probe and what it waits for."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from headrace_stack import mlflow_server, ray_head, services
+from headrace_stack.paths import HOME_VARIABLE, cache_folder, stack_id
+from headrace_stack.ports import HOST, check_free, free_port, free_range
+from headrace_stack.processes import child_environment
+
+Probe = Literal["kafka", "http", "file"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user chose for a stack."""
+
+    home: Path
+    port: int | None = None
+    kafka_port: int | None = None
+    only: tuple[str, ...] | None = None
+    timeout_seconds: float = 300.0
+
+    def write(self) -> Path:
+        """Put the options where the supervisor reads them."""
+        path = self.home / "options.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"port": self.port, "kafka_port": self.kafka_port, "only": self.only}
+        path.write_text(json.dumps({**content, "timeout_seconds": self.timeout_seconds}))
+        return path
+
+    @classmethod
+    def read(cls, home: Path) -> "Options":
+        """The options of the last start."""
+        content = json.loads((home / "options.json").read_text())
+        only = content.pop("only")
+        return cls(home=home, only=tuple(only) if only else None, **content)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One part before it runs."""
+
+    name: str
+    kind: Literal["engine", "service"]
+    url: str
+    command: tuple[str, ...]
+    """Empty for Kafka, whose command is made when its jars are there."""
+    environment: Mapping[str, str]
+    probe: Probe
+    target: str
+    """A URL to ask, or a file that appears, by kind of probe."""
+    waits_for: tuple[str, ...] = ()
+    remove_first: Path | None = None
+    """A sign of readiness of an earlier life."""
+    stop_seconds: float = 15.0
+    """How long it may take to end by itself."""
+
+
+@dataclass
+class Plan:
+    """The parts of one stack and the addresses that tie them together."""
+
+    options: Options
+    gateway_port: int
+    parts: list[Planned] = field(default_factory=list)
+    ports: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def base_url(self) -> str:
+        """Where all HTTP APIs are."""
+        return f"http://{HOST}:{self.gateway_port}"
+
+
+def make_plan(options: Options, kafka_bootstrap: str, taken: set[int]) -> Plan:
+    """Choose ports and say what to run; nothing is started."""
+    engines, chosen = services.choose(options.only)
+    if options.port is not None:
+        check_free(options.port, "the base URL", "choose another with --port or HEADRACE_PORT")
+    plan = Plan(options, options.port or free_port(taken))
+    home, stack = options.home, stack_id(options.home)
+    ports = plan.ports
+    if services.MLFLOW in engines:
+        ports[services.MLFLOW] = free_port(taken)
+    if services.RAY in engines:
+        ports[services.RAY] = free_range(ray_head.PORTS, taken)
+    ports.update({service.name: free_port(taken) for service in chosen})
+
+    shared = _shared_environment(home, kafka_bootstrap, ports)
+    if services.MLFLOW in engines:
+        plan.parts.append(_mlflow(home, stack, ports[services.MLFLOW]))
+    if services.RAY in engines:
+        plan.parts.append(_ray(home, stack, ports[services.RAY]))
+    if services.KAFKA in engines:
+        environment = child_environment(stack)
+        plan.parts.append(
+            Planned("kafka", "engine", kafka_bootstrap, (), environment, "kafka", kafka_bootstrap)
+        )
+    plan.parts += [_service(service, home, stack, shared, ports, engines) for service in chosen]
+    return plan
+
+
+def _mlflow(home: Path, stack: str, port: int) -> Planned:
+    url = f"http://{HOST}:{port}"
+    environment = child_environment(stack, **mlflow_server.ENVIRONMENT)
+    command = tuple(mlflow_server.command(home, port))
+    return Planned("mlflow", "engine", url, command, environment, "http", f"{url}/health")
+
+
+def _ray(home: Path, stack: str, first_port: int) -> Planned:
+    ray_head.make_token(home)
+    ready = ray_head.temporary_folder(stack) / "ready"
+    return Planned(
+        "ray",
+        "engine",
+        f"{HOST}:{first_port}",
+        tuple(ray_head.command(stack, first_port)),
+        child_environment(stack, **ray_head.environment(home), OMP_NUM_THREADS="1"),
+        "file",
+        str(ready),
+        remove_first=ready,
+        stop_seconds=0.0,  # it keeps nothing, and would drain for 30 s
+    )
+
+
+def _shared_environment(home: Path, kafka: str, ports: Mapping[str, int]) -> dict[str, str]:
+    """What every service of the stack is told."""
+    shared = {
+        HOME_VARIABLE: str(home),
+        "HEADRACE_CACHE": str(cache_folder()),
+        "HEADRACE_HTTP__HOST": HOST,
+        "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": kafka,
+        "HEADRACE_STORAGE__ROOT": str(home / "storage"),
+        # Eight processes on few cores: two threads each make torch ten times slower than one.
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "POLARS_MAX_THREADS": "2",
+        **mlflow_server.ENVIRONMENT,
+    }
+    if services.MLFLOW in ports:
+        mlflow = f"http://{HOST}:{ports[services.MLFLOW]}"
+        shared |= {
+            "HEADRACE_MLFLOW__URL": mlflow,
+            "MLFLOW_TRACKING_URI": mlflow,
+            "HEADRACE_TELEMETRY__OTLP_ENDPOINT": mlflow,
+            "HEADRACE_TELEMETRY__OTLP_HEADERS": (
+                f"x-mlflow-experiment-id={mlflow_server.traces_experiment(home)}"
+            ),
+            "HEADRACE_MONITOR__MLFLOW_URL": mlflow,
+            "HEADRACE_MONITOR__TRACES_URL": traces_url(home, mlflow),
+        }
+    if services.RAY in ports:
+        shared |= ray_head.environment(home)
+        shared["HEADRACE_RAY__ADDRESS"] = f"{HOST}:{ports[services.RAY]}"
+    if "guardrails" in ports:
+        shared["HEADRACE_GUARDRAILS__URL"] = f"http://{HOST}:{ports['guardrails']}"
+    health = {
+        name: f"http://{HOST}:{port}/readyz"
+        for name, port in ports.items()
+        if name in services.BY_NAME
+    }
+    shared["HEADRACE_MONITOR__SERVICES"] = json.dumps(health)
+    # The user's own settings win, except for the addresses that only the stack can know.
+    return {**shared, **{k: v for k, v in os.environ.items() if k in _USER_MAY_SET}}
+
+
+_USER_MAY_SET = ("HEADRACE_TELEMETRY__OTLP_ENDPOINT", "HEADRACE_TELEMETRY__OTLP_HEADERS")
+
+
+def traces_url(home: Path, mlflow: str) -> str:
+    """The page of the trace UI that shows the stack's traces."""
+    return f"{mlflow}/#/experiments/{mlflow_server.traces_experiment(home)}/traces"
+
+
+def _service(
+    service: services.Service,
+    home: Path,
+    stack: str,
+    shared: Mapping[str, str],
+    ports: Mapping[str, int],
+    engines: frozenset[str],
+) -> Planned:
+    url = f"http://{HOST}:{ports[service.name]}"
+    folder = home / "services" / service.name
+    own = {
+        "HEADRACE_HTTP__PORT": str(ports[service.name]),
+        "HEADRACE_DATABASE__URL": f"sqlite+aiosqlite:///{folder / 'service.db'}",
+        "HEADRACE_INSTANCE": f"{service.name}-0",
+    }
+    return Planned(
+        service.name,
+        "service",
+        url,
+        (sys.executable, "-m", service.module),
+        child_environment(stack, **shared, **own),
+        "http",
+        f"{url}/readyz",
+        waits_for=tuple(engine for engine in service.waits_for if engine in engines),
+    )

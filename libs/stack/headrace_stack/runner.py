@@ -1,0 +1,152 @@
+"""Keep one part running: start it, see when it is ready, start it again when it dies."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import psutil
+
+from headrace_stack.plan import Planned
+from headrace_stack.processes import family, spawn, stop_all
+from headrace_stack.state import Part
+
+FIRST_BACKOFF = 0.5
+LONGEST_BACKOFF = 30.0
+STABLE_SECONDS = 60.0
+"""A part that lived this long starts at the first back-off again."""
+PROBE_STARTING = 0.25
+PROBE_READY = 2.0
+WATCH = 0.1
+TRIES_BEFORE_READY = 5
+"""A part that dies this often before it was ever ready will not come up by itself."""
+
+
+def backoff(deaths: int) -> float:
+    """Seconds to wait after so many deaths in a row: 0.5, 1, 2, ... 30."""
+    exponent = min(deaths - 1, 10)
+    return min(FIRST_BACKOFF * 2.0**exponent, LONGEST_BACKOFF)
+
+
+class Runner:
+    """The life of one part; `part` is what the rest of the stack sees of it."""
+
+    def __init__(
+        self,
+        planned: Planned,
+        part: Part,
+        *,
+        changed: Callable[[], None],
+        ready: Callable[[], Awaitable[bool]],
+        command: Callable[[], Awaitable[list[str]]],
+    ) -> None:
+        self.planned = planned
+        self.part = part
+        self.ready = asyncio.Event()
+        self._changed = changed
+        self._probe = ready
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+        self._was_ready = False
+        self._in_a_row = 0
+
+    async def run(self, waits_for: list["Runner"]) -> None:
+        """Run until cancelled, or until the part fails for good."""
+        for other in waits_for:
+            await other.ready.wait()
+        while True:
+            await self._start()
+            started = time.monotonic()
+            await self._watch(started)
+            lived = time.monotonic() - started
+            self.ready.clear()
+            self._in_a_row = 1 if lived > STABLE_SECONDS else self._in_a_row + 1
+            self._report_death()
+            if not self._was_ready and self._in_a_row >= TRIES_BEFORE_READY:
+                self._set("failed")
+                return
+            await asyncio.sleep(backoff(self._in_a_row))
+
+    async def _start(self) -> None:
+        if self.planned.remove_first:
+            self.planned.remove_first.unlink(missing_ok=True)
+        command = await self._command()
+        # Here, on the main thread: the kernel ends children when the thread that made them ends.
+        self._process = spawn(command, self.planned.environment, Path(self.part.log))
+        self.part.pid = self._process.pid
+        self._set("starting")
+
+    async def _watch(self, started: float) -> None:
+        """Probe until the process is gone."""
+        assert self._process is not None  # noqa: S101 - set by _start
+        next_probe = 0.0
+        while self._process.poll() is None:
+            now = time.monotonic()
+            if now >= next_probe:
+                answers = await self._probe()
+                if answers and not self.ready.is_set():
+                    if self.part.seconds is None:
+                        self.part.seconds = round(now - started, 1)
+                    self._was_ready = True
+                    self.ready.set()
+                    self._set("ready")
+                elif not answers and self.ready.is_set():
+                    self.ready.clear()
+                    self._set("not ready")
+                pause = PROBE_READY if self.ready.is_set() else PROBE_STARTING
+                next_probe = time.monotonic() + pause
+            await asyncio.sleep(WATCH)
+
+    def _report_death(self) -> None:
+        assert self._process is not None  # noqa: S101 - set by _start
+        code = self._process.returncode
+        how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        self.part.pid = None
+        self.part.restarts += 1
+        self.part.problem = f"{how} at {time.strftime('%H:%M:%S')}"
+        self._set("restarting")
+        self._reap_children()
+
+    def _reap_children(self) -> None:
+        """End what the dead process left behind in its process group."""
+        assert self._process is not None  # noqa: S101 - set by _start
+        group = self._process.pid
+        left = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                if _group_of(process.pid) == group:
+                    left.append(process)
+        stop_all(left, seconds=2)
+
+    def _set(self, state: str) -> None:
+        self.part.state = state  # type: ignore[assignment]
+        self._changed()
+
+    async def stop(self) -> None:
+        """End the process and its children."""
+        process, self._process = self._process, None
+        self.ready.clear()
+        if process is not None and process.poll() is None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                members = family(psutil.Process(process.pid))
+                await asyncio.to_thread(stop_all, members, self.planned.stop_seconds)
+            await asyncio.to_thread(process.wait)
+        self.part.pid = None
+        self._set("stopped")
+
+
+def _group_of(pid: int) -> int:
+    return os.getpgid(pid)
+
+
+async def http_ok(session: aiohttp.ClientSession, url: str) -> bool:
+    """Whether `url` answers 200 within two seconds."""
+    try:
+        async with session.get(url, timeout=aiohttp.ClientTimeout(total=2)) as response:
+            return response.status == 200
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False

@@ -1,0 +1,82 @@
+"""What the terminal shows of a stack."""
+
+from rich.console import Console, Group, RenderableType
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from headrace_stack.state import Part, State
+
+STYLES = {
+    "waiting": "dim",
+    "starting": "yellow",
+    "ready": "green",
+    "not ready": "yellow",
+    "restarting": "red",
+    "failed": "bold red",
+    "stopped": "dim",
+}
+MIB = 1024 * 1024
+
+
+def starting(state: State) -> RenderableType:
+    """Each part as it comes up."""
+    table = Table.grid(padding=(0, 2))
+    for part in state.parts:
+        going = part.state in ("starting", "restarting")
+        mark: RenderableType = Spinner("dots", style="yellow") if going else Text(_mark(part))
+        seconds = f"{part.seconds:.1f} s" if part.seconds is not None else ""
+        table.add_row(mark, part.name, _state(part), seconds, Text(part.problem, style="red"))
+    return Group(Text(f"Headrace in {state.home}", style="bold"), table)
+
+
+def _mark(part: Part) -> str:
+    return {"ready": "✓", "failed": "✗"}.get(part.state, "·")
+
+
+def _state(part: Part) -> Text:
+    return Text(part.state, style=STYLES.get(part.state, ""))
+
+
+def summary(state: State) -> Table:
+    """The one table at the end of `up`: what, where, how."""
+    table = Table(title=None, header_style="bold")
+    table.add_column("service", no_wrap=True)
+    table.add_column("url", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    for part in state.parts:
+        table.add_row(part.name, part.url, _state(part))
+    return table
+
+
+def status(state: State, memory: dict[str, int]) -> Table:
+    """The table of `status`: also process, memory, version, restarts and the last problem."""
+    table = Table(header_style="bold")
+    for name in ("service", "url", "state", "pid", "memory", "version", "restarts", "problem"):
+        right = name in ("pid", "memory", "restarts")
+        wraps = name == "problem"
+        table.add_column(name, justify="right" if right else "left", no_wrap=not wraps)
+    for part in state.parts:
+        table.add_row(
+            part.name,
+            part.url,
+            _state(part),
+            str(part.pid or ""),
+            f"{memory[part.name] / MIB:.0f} MiB",
+            part.version,
+            str(part.restarts),
+            part.problem if part.restarts else "",
+        )
+    return table
+
+
+def print_addresses(console: Console, state: State) -> None:
+    """Where to go from here; long addresses stay whole, to be clicked."""
+    for name, address in (
+        ("base URL", state.base_url),
+        ("Kafka", state.kafka),
+        ("MLflow", state.mlflow),
+        ("traces", state.traces),
+    ):
+        if address:
+            console.print(f"  {name:9} {address}", highlight=False, soft_wrap=True)
