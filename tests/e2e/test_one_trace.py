@@ -22,7 +22,7 @@ WANTED = {"guardrails", "serving", "ingest", "monitor"}
 
 
 def spans_of(stack: RunningStack, trace_id: str) -> list[Any]:
-    client = mlflow.MlflowClient(tracking_uri=stack.status()["mlflow_url"])
+    client = mlflow.MlflowClient(tracking_uri=stack.status()["mlflow"])
     try:
         return list(client.get_trace(f"tr-{trace_id}").data.spans)
     except Exception:  # noqa: BLE001 - it is not there yet, or not whole: the caller asks again
