@@ -79,9 +79,12 @@ class ConsoleState:
 
     def _loop(self, loop: WorkloadLoop) -> dict[str, Any]:
         shown = asdict(loop)
+        if loop.rollout and loop.rollout.state == "running":
+            # Not the registry's word, but what the model does now.
+            shown["models"].get(loop.rollout.candidate, {})["status"] = "canary"
         for plural in ("datasets", "models", "turns"):
             shown[plural] = list(reversed(shown[plural].values()))
-        del shown["training_dataset"]
+        del shown["training_dataset"], shown["waiting"]
         if loop.rollout:
             shown["rollout"] |= self._standing(loop.rollout)
         return shown

@@ -32,7 +32,7 @@ BUCKETS = 1024
 _TOKEN = re.compile(r"\w+")
 _MOST_TOKENS = 256
 _SMOOTHING = 0.5
-_DEALS = 200
+_DEALS = 100
 _DEVIATIONS = 3.5
 # Once drifted, only a window clearly back below the threshold ends it.
 _RECOVERED_BELOW = 0.8

@@ -27,6 +27,7 @@ class Dataset:
     holdout_rows: int
     rejects: dict[str, int]
     redactions: dict[str, int]
+    batches: tuple[str, ...]
     sources: list[str]
     trigger: str
     at: datetime
@@ -125,3 +126,5 @@ class WorkloadLoop:
     drift: dict[str, Any] | None = None
     training_dataset: dict[str, int] = field(default_factory=dict)
     """Dataset version by training job, for events that name only the job."""
+    waiting: dict[str, list[Mark]] = field(default_factory=dict)
+    """Marks that came before what says to which turn they belong, by model version or batch."""

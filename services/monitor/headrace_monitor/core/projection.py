@@ -25,7 +25,7 @@ from headrace_monitor.core.loop import (
 _KEPT_LANDINGS = 20
 _KEPT_VERSIONS = 20
 _KEPT_LOSSES = 200
-_KEPT_REMEMBERED = 200
+_KEPT_WAITING = 200
 
 
 class Loops:
@@ -33,7 +33,6 @@ class Loops:
 
     def __init__(self) -> None:
         self.by_name: dict[str, WorkloadLoop] = {}
-        self._landed: dict[str, Entry] = {}
 
     def add(self, entry: Entry) -> None:
         """Fold one event in; an event that this release cannot read changes nothing."""
@@ -46,16 +45,10 @@ class Loops:
         except ValidationError:
             return
         loop = self.by_name.setdefault(entry.workload, WorkloadLoop(entry.workload))
-        if isinstance(payload, data.RecordsLanded):
-            self._landed[payload.batch_id] = entry
-            _forget_oldest(self._landed, _KEPT_REMEMBERED)
-        if isinstance(payload, data.DatasetCurated):
-            for batch in payload.batches:
-                if landed := self._landed.get(batch):
-                    _mark(loop, payload.dataset.version, "landed", landed, landed.summary)
         fold(loop, payload, entry)
         for kept in (loop.datasets, loop.models, loop.turns, loop.training_dataset):
             _forget_oldest(kept, _KEPT_VERSIONS)
+        _forget_oldest(loop.waiting, _KEPT_WAITING)
 
 
 def _forget_oldest(kept: dict[Any, Any], most: int) -> None:
@@ -63,20 +56,31 @@ def _forget_oldest(kept: dict[Any, Any], most: int) -> None:
         del kept[next(iter(kept))]
 
 
-def _mark(
-    loop: WorkloadLoop, dataset: int, stage: Stage, entry: Entry, text: str, good: bool = True
-) -> None:
-    turn = loop.turns.setdefault(dataset, Turn(dataset))
-    turn.marks.append(Mark(stage, entry.time, entry.event_id, text, good))
-    turn.marks.sort(key=lambda mark: mark.at)
+def _marked(loop: WorkloadLoop, turn: int | None, mark: Mark, *, waits_for: str = "") -> None:
+    """Put a mark into its turn; without one it waits for the event that names the turn."""
+    if turn is None:
+        loop.waiting.setdefault(waits_for, []).append(mark)
+        return
+    marks = loop.turns.setdefault(turn, Turn(turn)).marks
+    marks.append(mark)
+    marks.sort(key=lambda one: one.at)
+
+
+def _arrived(loop: WorkloadLoop, waited_for: str, turn: int) -> None:
+    for mark in loop.waiting.pop(waited_for, []):
+        _marked(loop, turn, mark)
+
+
+def _mark(loop: WorkloadLoop, dataset: int, stage: Stage, entry: Entry, good: bool = True) -> None:
+    _marked(loop, dataset, Mark(stage, entry.time, entry.event_id, entry.summary, good))
 
 
 def _mark_model(
-    loop: WorkloadLoop, version: str, stage: Stage, entry: Entry, text: str, good: bool = True
+    loop: WorkloadLoop, version: str, stage: Stage, entry: Entry, good: bool = True
 ) -> None:
     model = loop.models.get(version)
-    if model and model.dataset is not None:
-        _mark(loop, model.dataset, stage, entry, text, good)
+    mark = Mark(stage, entry.time, entry.event_id, entry.summary, good)
+    _marked(loop, model.dataset if model else None, mark, waits_for=f"model {version}")
 
 
 def _applied(loop: WorkloadLoop, e: workload.WorkloadApplied, entry: Entry) -> None:
@@ -91,6 +95,9 @@ def _landed(loop: WorkloadLoop, e: data.RecordsLanded, entry: Entry) -> None:
     loop.landings.append({"rows": e.rows, "source": e.source, "at": entry.time})
     del loop.landings[:-_KEPT_LANDINGS]
     loop.source_problem = None
+    used = next((d.version for d in loop.datasets.values() if e.batch_id in d.batches), None)
+    mark = Mark("landed", entry.time, entry.event_id, entry.summary)
+    _marked(loop, used, mark, waits_for=f"batch {e.batch_id}")
 
 
 def _source_rejected(loop: WorkloadLoop, e: data.RecordsRejected, entry: Entry) -> None:
@@ -105,12 +112,15 @@ def _curated(loop: WorkloadLoop, e: data.DatasetCurated, entry: Entry) -> None:
         holdout_rows=found.holdout_rows,
         rejects=dict(e.rejects),
         redactions=dict(e.redactions),
+        batches=e.batches,
         sources=list(e.sources),
         trigger=e.trigger,
         at=entry.time,
     )
     loop.dataset_problem = None
-    _mark(loop, found.version, "curated", entry, entry.summary)
+    _mark(loop, found.version, "curated", entry)
+    for batch in e.batches:
+        _arrived(loop, f"batch {batch}", found.version)
 
 
 def _dataset_rejected(loop: WorkloadLoop, e: data.DatasetRejected, entry: Entry) -> None:
@@ -131,7 +141,7 @@ def _training_started(loop: WorkloadLoop, e: training.TrainingStarted, entry: En
     job.dataset, job.steps = e.dataset.version, e.steps
     job.resumed_at_step = e.resumed_at_step
     job.started_at = job.started_at or entry.time
-    _mark(loop, e.dataset.version, "training", entry, entry.summary)
+    _mark(loop, e.dataset.version, "training", entry)
 
 
 def _training_progressed(loop: WorkloadLoop, e: training.TrainingProgressed, entry: Entry) -> None:
@@ -147,7 +157,7 @@ def _training_completed(loop: WorkloadLoop, e: training.TrainingCompleted, entry
     job = _job(loop, e.job_id)
     job.state, job.step, job.seconds = "completed", e.steps, e.seconds
     job.dataset = e.dataset.version
-    _mark(loop, e.dataset.version, "trained", entry, entry.summary)
+    _mark(loop, e.dataset.version, "trained", entry)
 
 
 def _training_failed(loop: WorkloadLoop, e: training.TrainingFailed, entry: Entry) -> None:
@@ -155,7 +165,7 @@ def _training_failed(loop: WorkloadLoop, e: training.TrainingFailed, entry: Entr
     job.state = "cancelled" if e.cancelled else "failed"
     job.reason = entry.summary
     if job.dataset:
-        _mark(loop, job.dataset, "trained", entry, entry.summary, good=False)
+        _mark(loop, job.dataset, "trained", entry, good=False)
 
 
 def _model(loop: WorkloadLoop, version: str) -> Model:
@@ -175,7 +185,8 @@ def _registered(loop: WorkloadLoop, e: models.ModelRegistered, entry: Entry) -> 
     model.dataset, model.run_id = e.dataset.version, e.run_id
     model.incumbent, model.registered_at = e.incumbent.version, entry.time
     loop.turns.setdefault(e.dataset.version, Turn(e.dataset.version)).model = e.model.version
-    _mark(loop, e.dataset.version, "registered", entry, entry.summary)
+    _mark(loop, e.dataset.version, "registered", entry)
+    _arrived(loop, f"model {e.model.version}", e.dataset.version)
 
 
 def _evaluated(loop: WorkloadLoop, e: evaluation.EvaluationCompleted, entry: Entry) -> None:
@@ -186,23 +197,23 @@ def _evaluated(loop: WorkloadLoop, e: evaluation.EvaluationCompleted, entry: Ent
         "passed": e.passed,
         "seconds": e.seconds,
     }
-    _mark_model(loop, e.model.version, "evaluated", entry, entry.summary, e.passed)
+    _mark_model(loop, e.model.version, "evaluated", entry, e.passed)
 
 
 def _evaluation_failed(loop: WorkloadLoop, e: evaluation.EvaluationFailed, entry: Entry) -> None:
-    _mark_model(loop, e.model.version, "evaluated", entry, entry.summary, good=False)
+    _mark_model(loop, e.model.version, "evaluated", entry, good=False)
 
 
 def _approved(loop: WorkloadLoop, e: models.ModelApproved, entry: Entry) -> None:
     _decide(loop, e.model.version, "approved", entry, None)
-    _mark_model(loop, e.model.version, "gate", entry, entry.summary)
+    _mark_model(loop, e.model.version, "gate", entry)
 
 
 def _rejected(loop: WorkloadLoop, e: models.ModelRejected, entry: Entry) -> None:
     _decide(loop, e.model.version, "rejected", entry, e.reason)
     tried = loop.rollout is not None and loop.rollout.candidate == e.model.version
     stage: Stage = "finished" if tried else "gate"
-    _mark_model(loop, e.model.version, stage, entry, entry.summary, good=False)
+    _mark_model(loop, e.model.version, stage, entry, good=False)
 
 
 def _promoted(loop: WorkloadLoop, e: models.ModelPromoted, entry: Entry) -> None:
@@ -210,7 +221,7 @@ def _promoted(loop: WorkloadLoop, e: models.ModelPromoted, entry: Entry) -> None
     if e.previous.version in loop.models:
         _decide(loop, e.previous.version, "previous", entry, None)
     loop.production = e.model.version
-    _mark_model(loop, e.model.version, "finished", entry, entry.summary)
+    _mark_model(loop, e.model.version, "finished", entry)
 
 
 def _rolled_back(loop: WorkloadLoop, e: models.ModelRolledBack, entry: Entry) -> None:
@@ -237,9 +248,7 @@ def _rollout_started(loop: WorkloadLoop, e: rollout.RolloutStarted, entry: Entry
         stepped_at=entry.time,
         judgements=known,
     )
-    if model := loop.models.get(e.candidate.version):
-        model.status = "canary" if model.status in {"registered", "approved"} else model.status
-    _mark_model(loop, e.candidate.version, "canary", entry, entry.summary)
+    _mark_model(loop, e.candidate.version, "canary", entry)
 
 
 def _is(loop: WorkloadLoop, rollout_id: str) -> bool:
@@ -250,13 +259,13 @@ def _stepped(loop: WorkloadLoop, e: rollout.RolloutStepped, entry: Entry) -> Non
     if _is(loop, e.rollout_id) and loop.rollout:
         loop.rollout.step, loop.rollout.weight = e.step, e.weight
         loop.rollout.stepped_at = entry.time
-    _mark_model(loop, e.candidate.version, "canary", entry, entry.summary)
+    _mark_model(loop, e.candidate.version, "canary", entry)
 
 
 def _judged(loop: WorkloadLoop, e: rollout.CanaryJudged, entry: Entry) -> None:
     if _is(loop, e.rollout_id) and loop.rollout:
         loop.rollout.judgements.append(e.model_dump(mode="json") | {"at": entry.time})
-    _mark_model(loop, e.candidate.version, "judged", entry, entry.summary, e.verdict == "advance")
+    _mark_model(loop, e.candidate.version, "judged", entry, e.verdict == "advance")
 
 
 def _finished(loop: WorkloadLoop, e: rollout.RolloutFinished, entry: Entry) -> None:

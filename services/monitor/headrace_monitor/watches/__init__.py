@@ -1,1 +1,1 @@
-"""What the monitor does again and again: read, let core decide, write and emit in one transaction."""
+"""What the monitor does again and again: read, let core decide, then write and emit at once."""

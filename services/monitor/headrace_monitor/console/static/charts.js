@@ -15,11 +15,11 @@ export function sparkline(points, now, seconds, label) {
   const measured = kept.filter((p) => p[4] !== null);
   const line = measured.map((p) => `${x(p[0]).toFixed(1)},${y(p[4]).toFixed(1)}`);
   const under = measured.map((p) => `${x(p[0]).toFixed(1)},${y(p[3]).toFixed(1)}`).reverse();
-  return s("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${label}: p95 up to ${ms(top)}` },
+  return s("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `${label}: p95 up to ${ms(top)}` },
     kept.map((p) => s("rect", { class: p[2] ? "bar failed" : "bar", x: x(p[0]), width: Math.max(1.5, (10 / seconds) * width - 0.8), y: height - (p[1] / most) * 8, height: (p[1] / most) * 8 })),
     measured.length > 1 && s("polygon", { class: "band", points: [...line, ...under].join(" ") }),
     measured.length > 1 && s("polyline", { class: "p95", points: line.join(" ") }),
-    measured.length > 0 && s("circle", { class: "last", cx: x(measured.at(-1)[0]), cy: y(measured.at(-1)[4]), r: 2.6 }));
+    measured.length > 0 && s("path", { class: "last", d: `M${x(measured.at(-1)[0])},${y(measured.at(-1)[4])} h.01` }));
 }
 
 // Candidate minus incumbent with its interval; the dashed line is the gate's margin.

@@ -65,8 +65,9 @@ export function add(event, links, workload, fresh = true) {
   item.dataset.key = `${event.type} ${event.subject} ${event.workload}`;
   if (fresh) item.classList.add("fresh");
   const old = replaceable(list, event);
+  item.dataset.time = event.time;
   if (old) old.replaceWith(item);
-  else list.prepend(item);
+  else list.insertBefore(item, [...list.children].find((other) => other.dataset.time <= event.time) ?? null);
   while (list.childElementCount > SHOWN) list.lastElementChild.remove();
   setText("feed-count", plural(list.childElementCount, "event"));
   return true;

@@ -57,7 +57,7 @@ export function models({ list, production }) {
   const columns = names.length ? names : ["exact_match", "rouge_l", "perplexity"];
   const base = list.find((m) => m.evaluation?.incumbent === "base")?.evaluation;
   return h("table", { class: "models" },
-    h("thead", {}, h("tr", {}, ["Version", ...columns.map(metric), "Decision"].map((t) => h("th", { scope: "col" }, t)))),
+    h("thead", {}, h("tr", {}, ["Version", ...columns.map((name) => metric(name) + (name === "perplexity" ? ", lower is better" : "")), "Decision"].map((t) => h("th", { scope: "col" }, t)))),
     h("tbody", {},
       list.slice(0, 6).map((m) => h("tr", {},
         h("th", { scope: "row" }, chip(m.version, m.version === production ? "production" : m.status === "canary" ? "canary" : "none"),
