@@ -137,3 +137,9 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[Ben
 async def bench(make_bench: Callable[[], Awaitable[Bench]]) -> Bench:
     """One bench."""
     return await make_bench()
+
+
+@pytest.fixture
+def land_batch() -> Callable[..., RecordsLanded]:
+    """Write a batch as ingest does; return the event that announces it."""
+    return land
