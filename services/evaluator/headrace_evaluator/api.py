@@ -1,0 +1,77 @@
+"""HTTP: what was evaluated, and how it came out. Never any text of a row."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query
+from pydantic import BaseModel
+
+from headrace_evaluator.adapters import evaluations
+from headrace_evaluator.adapters.tables import EvaluationRow
+from headrace_events.evaluation import GateResult, MetricResult
+from headrace_events.references import DatasetRef, ModelRef
+from headrace_kit import Service
+
+
+class EvaluationOut(BaseModel):
+    """One evaluation; metrics and gates are empty until it is completed."""
+
+    id: str
+    workload: str
+    state: str
+    model: ModelRef
+    incumbent: ModelRef
+    dataset: DatasetRef
+    metrics: tuple[MetricResult, ...] = ()
+    gates: tuple[GateResult, ...] = ()
+    passed: bool | None = None
+    seconds: float | None = None
+    reason: str | None = None
+    created_at: datetime
+    finished_at: datetime | None = None
+
+
+class EvaluationsOut(BaseModel):
+    """Newest first."""
+
+    evaluations: list[EvaluationOut]
+
+
+def router(service: Service) -> APIRouter:
+    """Make the routes."""
+    routes = APIRouter(prefix="/evaluations", tags=["evaluations"])
+
+    @routes.get("")
+    async def list_evaluations(
+        workload: str | None = None, limit: Annotated[int, Query(ge=1, le=500)] = 50
+    ) -> EvaluationsOut:
+        """List evaluations, newest first."""
+        async with service.unit_of_work() as uow:
+            rows = await evaluations.newest(uow.session, workload, limit)
+        return EvaluationsOut(evaluations=[_out(row) for row in rows])
+
+    @routes.get("/{evaluation_id}")
+    async def get_evaluation(evaluation_id: str) -> EvaluationOut:
+        """Return one evaluation with the result of each metric and gate."""
+        async with service.unit_of_work() as uow:
+            row = await evaluations.find(uow.session, evaluation_id)
+        if row is None:
+            raise HTTPException(404, "no such evaluation: GET /evaluations lists them")
+        return _out(row)
+
+    return routes
+
+
+def _out(row: EvaluationRow) -> EvaluationOut:
+    return EvaluationOut.model_validate(
+        {
+            "id": row.id,
+            "workload": row.workload,
+            "state": row.state,
+            "reason": row.reason,
+            "created_at": row.created_at,
+            "finished_at": row.finished_at,
+            **row.order,
+            **(row.verdict or {}),
+        }
+    )

@@ -1,0 +1,22 @@
+"""Wires the evaluator."""
+
+from headrace_evaluator import api, events
+from headrace_evaluator.adapters.ray_scoring import RayScorer
+from headrace_evaluator.adapters.tables import Base
+from headrace_evaluator.core.evaluate import Scorer
+from headrace_evaluator.settings import Settings
+from headrace_events.evaluation import EvaluationRequested
+from headrace_events.models import ModelRegistered
+from headrace_kit import Service
+
+
+def build(settings: Settings | None = None, scorer: Scorer | None = None) -> Service:
+    """Build the service; tests may give another scorer than Ray."""
+    settings = settings or Settings()
+    service = Service("evaluator", settings, tables=Base.metadata)
+    job = events.EvaluationJob(service, scorer or RayScorer(settings.ray.address, settings.scoring))
+    service.on(ModelRegistered, events.on_order)
+    service.on(EvaluationRequested, events.on_order)
+    service.jobs(events.JOB, job.work, failed=job.failed, max_attempts=events.MAX_ATTEMPTS)
+    service.api.include_router(api.router(service))
+    return service

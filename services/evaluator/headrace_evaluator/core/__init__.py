@@ -1,0 +1,1 @@
+"""The evaluator's domain: metrics, intervals, gates and the verdict."""

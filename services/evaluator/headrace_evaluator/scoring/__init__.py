@@ -1,0 +1,1 @@
+"""What runs in the Ray task: reading the holdout, generating, scoring. Imports torch."""
