@@ -67,12 +67,10 @@ class AdmittedHandler:
         )
         try:
             await self._answer(event, manifest, asked)
-        except DeadlineExceeded:
-            await self._reject(event, "deadline_exceeded", "the deadline passed")
-        except Overloaded as error:
-            await self._reject(event, "overloaded", str(error))
-        except EngineError as error:
-            await self._reject(event, "engine_error", str(error))
+        except (DeadlineExceeded, Overloaded, EngineError) as error:
+            reason, detail = _explained(error)
+            # The version that should have answered: the monitor counts its errors by it.
+            await self._reject(event, reason, detail, self._generator.choose(manifest, asked))
 
     async def _answer(
         self, event: Event[InferenceAdmitted], manifest: Manifest, asked: Request
@@ -97,17 +95,31 @@ class AdmittedHandler:
             await asyncio.sleep(_MANIFEST_SECONDS)
         return None
 
-    async def _reject(self, event: Event[InferenceAdmitted], reason: str, detail: str) -> None:
+    async def _reject(
+        self,
+        event: Event[InferenceAdmitted],
+        reason: str,
+        detail: str,
+        choice: Choice | None = None,
+    ) -> None:
         fact = InferenceRejected.model_validate(
             {
                 "request_id": event.data.request.request_id,
                 "reason": reason,
                 "detail": detail,
                 "stage": "serving",
+                "model_version": choice.model.version if choice else None,
+                "arm": choice.arm if choice else None,
                 "trace_id": trace_id_of(event.traceparent),
             }
         )
         await self._publish(caused(event, fact))
+
+
+def _explained(error: Exception) -> tuple[str, str]:
+    if isinstance(error, DeadlineExceeded):
+        return "deadline_exceeded", "the deadline passed before the answer was generated"
+    return "overloaded" if isinstance(error, Overloaded) else "engine_error", str(error)
 
 
 class _Parts:

@@ -4,6 +4,7 @@ This module runs in Ray's worker; the service process never imports torch.
 """
 
 import asyncio
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -40,7 +41,7 @@ class Replica:
 
     async def ping(self) -> dict[str, object]:
         """Say that the model is loaded, and with which adapters."""
-        return {"adapters": list(self._adapters), "threads": self._threads}
+        return {"pid": os.getpid(), "adapters": list(self._adapters), "threads": self._threads}
 
     async def load(self, adapter: Adapter) -> None:
         """Have an adapter ready; raise AdapterRefused when it cannot be."""
