@@ -1,0 +1,1 @@
+"""What the core needs from outside: the database and MLflow's registry."""

@@ -1,0 +1,174 @@
+"""HTTP: models with their versions, and where a version comes from."""
+
+from collections import defaultdict
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from headrace_events.evaluation import EvaluationCompleted
+from headrace_events.references import ArtefactRef, DatasetRef
+from headrace_kit import Service
+from headrace_registry.adapters import versions
+from headrace_registry.adapters.tables import VersionRow
+from headrace_registry.core.versions import ALIASES
+
+
+class VersionOut(BaseModel):
+    """One model version."""
+
+    version: str
+    state: str
+    aliases: list[str]
+    base: str
+    artefact: ArtefactRef
+    dataset: DatasetRef
+    run_id: str
+    job_id: str
+    training: dict[str, Any]
+    evaluation: EvaluationCompleted | None
+    replaced: str | None
+    reason: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class ModelOut(BaseModel):
+    """A workload's model; `production` is `base` until a version is promoted."""
+
+    name: str
+    base: str | None
+    production: str
+    aliases: dict[str, str]
+    versions: list[VersionOut]
+
+
+class ModelsOut(BaseModel):
+    """All models, by name."""
+
+    models: list[ModelOut]
+
+
+class LineageEventOut(BaseModel):
+    """An event in a version's life."""
+
+    id: str
+    type: str
+    at: datetime
+    refused: bool
+    note: str
+
+
+class LineageOut(BaseModel):
+    """Everything that a version comes from and what became of it."""
+
+    name: str
+    version: str
+    base: str
+    artefact: ArtefactRef
+    dataset: DatasetRef
+    sources: list[str]
+    batches: list[str]
+    rejects: dict[str, int]
+    redactions: dict[str, int]
+    run_id: str
+    job_id: str
+    training: dict[str, Any]
+    evaluation: EvaluationCompleted | None
+    events: list[LineageEventOut]
+
+
+def router(service: Service) -> APIRouter:
+    """Make the routes."""
+    routes = APIRouter(tags=["models"])
+
+    @routes.get("/models")
+    async def list_models() -> ModelsOut:
+        """List the workloads' models with versions, aliases, metrics and states."""
+        async with service.unit_of_work() as uow:
+            found = await versions.rows(uow.session)
+        lines: defaultdict[str, list[VersionRow]] = defaultdict(list)
+        for manifest in service.workloads.all():
+            lines[manifest.metadata.name] = []
+        for row in found:
+            lines[row.name].append(row)
+        return ModelsOut(models=[_model(service, name, lines[name]) for name in sorted(lines)])
+
+    @routes.get("/models/{name}")
+    async def get_model(name: str) -> ModelOut:
+        """Return one workload's model."""
+        async with service.unit_of_work() as uow:
+            found = await versions.rows(uow.session, name)
+        if not found and service.workloads.get(name) is None:
+            raise HTTPException(404, "no such model: GET /models lists them")
+        return _model(service, name, list(found))
+
+    @routes.get("/models/{name}/versions/{version}")
+    async def get_version(name: str, version: str) -> VersionOut:
+        """Return one version."""
+        async with service.unit_of_work() as uow:
+            row = await _row(uow.session, name, version)
+        return _version(row)
+
+    @routes.get("/lineage/{name}/{version}", tags=["lineage"])
+    async def get_lineage(name: str, version: str) -> LineageOut:
+        """Return where a version comes from: dataset, sources, run, evaluation, events."""
+        async with service.unit_of_work() as uow:
+            row = await _row(uow.session, name, version)
+            dataset = DatasetRef.model_validate(row.dataset)
+            curated = await versions.curated(uow.session, name, dataset.digest)
+            trail = await versions.trail(uow.session, name, version)
+        known = _version(row).model_dump(include=set(LineageOut.model_fields))
+        return LineageOut.model_validate(
+            {
+                **known,
+                "name": name,
+                "sources": curated.sources if curated else [],
+                "batches": curated.batches if curated else [],
+                "rejects": curated.rejects if curated else {},
+                "redactions": curated.redactions if curated else {},
+                "events": [
+                    {
+                        "id": event.event_id,
+                        "type": event.type,
+                        "at": event.at,
+                        "refused": event.refused,
+                        "note": event.note,
+                    }
+                    for event in trail
+                ],
+            }
+        )
+
+    return routes
+
+
+async def _row(session: AsyncSession, name: str, version: str) -> VersionRow:
+    row = await session.get(VersionRow, (name, version))
+    if row is None:
+        raise HTTPException(404, f"no such version: GET /models/{name} lists them")
+    return row
+
+
+def _model(service: Service, name: str, found: list[VersionRow]) -> ModelOut:
+    shown = [_version(row) for row in found]
+    # The newest last: one that carries an alias hides an older one of the same state.
+    aliases = {alias: version.version for version in shown for alias in version.aliases}
+    manifest = service.workloads.get(name)
+    return ModelOut(
+        name=name,
+        base=manifest.spec.base if manifest else (found[-1].base if found else None),
+        production=aliases.get("production", "base"),
+        aliases=aliases,
+        versions=shown,
+    )
+
+
+def _version(row: VersionRow) -> VersionOut:
+    aliases = [a for a, states in ALIASES.items() if row.state in {s.value for s in states}]
+    return VersionOut.model_validate(
+        {name: getattr(row, name) for name in VersionOut.model_fields if name != "aliases"}
+        | {"aliases": aliases}
+    )

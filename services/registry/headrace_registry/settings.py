@@ -1,0 +1,7 @@
+"""Settings of the registry."""
+
+from headrace_kit import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """What every service needs to know is enough."""
