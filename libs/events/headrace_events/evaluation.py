@@ -8,7 +8,10 @@ from headrace_events.references import DatasetRef, ModelRef, Reference
 
 
 class MetricResult(Reference):
-    """One metric, paired over the same rows; `low`..`high` bounds candidate - incumbent."""
+    """One metric, paired over the same rows; `low`..`high` bounds candidate - incumbent.
+
+    Perplexity's difference is relative to the incumbent's: -0.2 is 20 % lower, which is better.
+    """
 
     metric: str
     candidate: float

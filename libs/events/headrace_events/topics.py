@@ -93,7 +93,7 @@ CATALOGUE: tuple[Topic, ...] = (
         owner="data-quality",
         description="Dataset versions curated or rejected",
         producers=("data-quality",),
-        consumers=("trainer", "monitor"),
+        consumers=("trainer", "registry", "monitor"),
     ),
     Topic(
         name=TRAINING_REQUESTS,
