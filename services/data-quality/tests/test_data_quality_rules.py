@@ -1,6 +1,8 @@
 """The rules that look at one text: normalising, language, personal data. English and Hungarian."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headrace_data_quality.adapters.detector import load_detector
 from headrace_data_quality.core.cleaning import Cleaned, clean
@@ -147,3 +149,14 @@ def test_what_the_manifest_says_of_personal_data(detect: Detect) -> None:
     assert isinstance(kept, Cleaned)
     assert kept.prompt == text
     assert clean(row(text, "ok"), Data(pii="drop"), detect) == Reject("id", "batch", "pii")
+
+
+@given(st.text(max_size=200))
+def test_rules_hold_for_any_text(text: str) -> None:
+    once = normalise(text)
+    assert normalise(once) == once
+    assert "\r" not in once
+    assert "\x00" not in once
+    assert prompt_key(prompt_key(once)) == prompt_key(once)
+    redacted, counts = redact(once)
+    assert (redacted == once) == (not counts)

@@ -9,7 +9,7 @@ from headrace_events.workload import WorkloadApplied
 from headrace_ingest.adapters import capture_store, feedback_store, ledger
 from headrace_ingest.adapters.files import fingerprint
 from headrace_ingest.core.sources import plan_reads
-from headrace_ingest.core.traffic import interaction
+from headrace_ingest.core.traffic import interaction, is_capturable
 from headrace_ingest.jobs import KIND, TRAFFIC
 from headrace_kit import Service, UnitOfWork
 
@@ -38,11 +38,13 @@ class Handlers:
 
     async def outcomes(self, events: list[Event[Any]]) -> Sequence[Event[Any]] | None:
         """Stage what was captured; the offsets are committed after the database has it."""
-        captured = [(e.workload, interaction(e.data, e.time)) for e in events]
-        async with self._service.unit_of_work() as uow:
-            await capture_store.stage(uow.session, captured)
+        captured = [
+            (e.workload, interaction(e.data, e.time)) for e in events if is_capturable(e.workload)
+        ]
         ids = [c.request_id for _, c in captured]
         async with self._service.unit_of_work(cause=events[-1]) as uow:
+            await capture_store.stage(uow.session, captured)
+            await uow.session.flush()
             for workload in await feedback_store.workloads_of_feedback(uow.session, ids):
                 await self.take_up(workload, uow)
         return None

@@ -126,6 +126,15 @@ async def test_an_answer_that_was_cut_is_not_learnt_from(bench: Any, outcome: Ou
     assert await bench.run_jobs() == []
 
 
+async def test_a_name_that_is_no_workload_reaches_no_folder(bench: Any, outcome: Outcome) -> None:
+    names = ("../escape", "", "UPPER", "a/b", "x" * 64)
+    await bench.handlers.outcomes([outcome(i, name) for i, name in enumerate(names)])
+    await flush_of(bench).judged("support", [])
+    async with bench.service.unit_of_work() as uow:
+        assert await uow.session.get(CaptureRow, "r0") is None
+    assert not list(bench.root.parent.rglob("escape"))
+
+
 async def test_workloads_are_kept_apart(bench: Any, outcome: Outcome) -> None:
     await bench.apply("support", feedback_batch=2)
     await bench.apply("docs", feedback_batch=2)

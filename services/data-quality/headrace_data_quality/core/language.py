@@ -15,10 +15,10 @@ _CERTAIN = 0.7
 _HARDLY = 0.05
 _LIKELY = 0.3
 
-# Code, addresses, placeholders and identifiers are in no language.
-_NOT_PROSE = re.compile(
-    r"```.*?```|`[^`\n]*`|https?://\S+|<[A-Z]+>|\S*[\w]+[._/\\][\w]+\S*|\S*\d\S*", re.DOTALL
-)
+# Code is in no language, and neither are placeholders, addresses, identifiers and numbers.
+_CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+_EDGES = ".,;:!?()[]\"'„”“‘’…-–*"
+_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,10 @@ class Verdict:
 
 def judge(text: str, wanted: Collection[str], detect: Detect) -> Verdict:
     """Judge the prose in a text."""
-    prose = " ".join(_NOT_PROSE.sub(" ", text).split())
-    letters = sum(1 for c in prose if c.isalpha())
+    tokens = (_CODE.sub(" ", text) if "`" in text else text).split()
+    words = [token for token in tokens if _WORD.fullmatch(token.strip(_EDGES))]
+    prose = " ".join(words)
+    letters = len(prose) - len(words) + 1 if words else 0
     if not letters:
         return Verdict(UNKNOWN, foreign=False)
     scores = detect(prose)

@@ -33,6 +33,8 @@ def normalise(text: str) -> str:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_TABLE)
     text = unicodedata.normalize("NFC", text)
+    if "\n" not in text:
+        return " ".join(text.split())
     text = _TRAILING_SPACES.sub("", text)
     text = _INNER_SPACES.sub(" ", text)
     return _BLANK_LINES.sub("\n\n", text).strip()

@@ -1,5 +1,6 @@
 """Captured traffic and feedback on it."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +9,8 @@ from headrace_events.inference import FeedbackGiven, InferenceCompleted, Inferen
 from headrace_ingest.core.records import RawRecord, Row, digest
 
 COMPLETED = "completed"
+# The form of headrace_events.workload.WorkloadName; the name becomes a folder.
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,11 @@ class JudgedInteraction:
     completion: str
     rating: int | None
     correction: str | None
+
+
+def is_capturable(workload: str) -> bool:
+    """Say whether traffic under this name is kept: a request may name any workload, even `../x`."""
+    return _NAME.fullmatch(workload) is not None
 
 
 def interaction(
