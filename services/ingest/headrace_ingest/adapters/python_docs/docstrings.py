@@ -67,7 +67,8 @@ def _class_rows(name: str, cls: type) -> Iterator[Row]:
     if cls in _GENERIC:
         return
     for member, found in sorted(vars(cls).items()):
-        if member.startswith("_"):
+        # `do_...` are the commands of the debugger: the reference's topic describes them better.
+        if member.startswith(("_", "do_")):
             continue
         thing = found.__func__ if isinstance(found, classmethod | staticmethod) else found
         if isinstance(thing, _ROUTINES):

@@ -26,9 +26,12 @@ _USELESS = re.compile(
 _UNFIT = re.compile(
     r"https?://|>>>|::|\.\.\s|@param|:param|\bTODO\b|\bXXX\b|\bFIXME\b|\bPEP\b|\|"
     r"|\b(as|the|these) follow(s|ing)?\b|\bbelow\b|\babove\b|\bsection\b|\bsee also\b"
+    # Pieces of a signature or a grammar, lists of attributes, the key in a command's name.
+    r"|=\w+,.*=\w+|\w[?*] \w|\s:\s|^\w+ = |^\w\(|will be the home"
     r"|\bRFC[ -]?\d|[{}]|\\|_{3,}|={3,}|-{3,}|\*\*?\w|\bself\b|[^\x20-\x7e\u2019\u201c\u201d]",
     re.IGNORECASE,
 )
+_FILE_NAME = re.compile(r"^\w+\.py\s+--?\s+")
 _POINTS_ON = re.compile(r"\b(follow|these|this|example|like|such as|equivalent to)\b[^.]{0,12}:$")
 
 
@@ -44,8 +47,8 @@ def first_paragraph(docstring: str) -> str:
 
 
 def clean(paragraph: str) -> str:
-    """Take reStructuredText markup and line breaks out."""
-    text = _ROLE.sub(r"`\1`", paragraph)
+    """Take reStructuredText markup, line breaks and a module's own file name out."""
+    text = _ROLE.sub(r"`\1`", _FILE_NAME.sub("", paragraph))
     text = _DOUBLE_TICKS.sub(r"`\1`", text)
     text = _QUOTED_NAME.sub(r"`\1`", text)
     text = _EMPHASIS.sub(r"\1", text)

@@ -57,7 +57,10 @@ def _question(title: str) -> str | None:
         return f"What {verb} the {named} {statement[2]}{plural} do in Python?"
     if len(title) > 60 or title.lower().startswith(("the ", "notes", "other ")):
         return None
-    return f"Explain {_code_marks(title).lower()} in Python."
+    # Lower case outside code only: `numbers.Real` is a name.
+    parts = _code_marks(title).split("`")
+    shown = "`".join(part if i % 2 else part.lower() for i, part in enumerate(parts))
+    return f"Explain {shown} in Python."
 
 
 def _entries(text: str, topic: str) -> Iterator[Row]:
