@@ -7,13 +7,17 @@ from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 
 from headrace_events.inference import FeedbackGiven
+from headrace_events.workload import Source
 from headrace_ingest.adapters import capture_store
 from headrace_ingest.adapters.tables import BatchRow, CaptureRow, FeedbackRow, SourceRow
 from headrace_ingest.api_files import FilesApi, problem
+from headrace_ingest.core.errors import UnreadableSource
+from headrace_ingest.core.landing import Landing
 from headrace_ingest.settings import Settings
 from headrace_kit import Service, UnitOfWork
 
 _PAGE = 100
+_PREVIEW_ROWS = 10_000
 
 
 class FeedbackBody(BaseModel):
@@ -25,12 +29,13 @@ class FeedbackBody(BaseModel):
     workload: str | None = None
 
 
-def router(service: Service, settings: Settings) -> APIRouter:
+def router(service: Service, settings: Settings, landing: Landing) -> APIRouter:
     """Return the routes."""
     api = APIRouter()
     FilesApi(service, settings).add_to(api)
     _add_feedback(api, service)
     _add_views(api, service)
+    _add_preview(api, landing)
     return api
 
 
@@ -100,3 +105,18 @@ async def _counts(uow: UnitOfWork) -> dict[str, dict[str, int]]:
         for workload, count in await uow.session.execute(query):
             found.setdefault(workload, {})[name] = int(count)
     return found
+
+
+def _add_preview(api: APIRouter, landing: Landing) -> None:
+    @api.post("/sources/preview", tags=["sources"], response_model=None)
+    async def preview(source: Source) -> dict[str, Any] | Response:
+        """Return the rows that a source would land, and land nothing."""
+        try:
+            rows = await landing.rows_of(source)
+        except UnreadableSource as error:
+            return problem(400, error.reason, error.param, "unreadable_source")
+        shown = rows[:_PREVIEW_ROWS]
+        return {
+            "data": [{"prompt": row.prompt, "completion": row.completion} for row in shown],
+            "rows": len(rows),
+        }

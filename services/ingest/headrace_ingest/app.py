@@ -34,6 +34,6 @@ def build(settings: Settings | None = None) -> Service:
     service.jobs(KIND, jobs.work, failed=jobs.failed)
     service.every(_FLUSH_LOOK_SECONDS, flush.tick)
     service.every(_CLEAN_SECONDS, flush.clean)
-    service.api.include_router(router(service, settings))
+    service.api.include_router(router(service, settings, landing))
     service.api.include_router(api_preview.router(settings))
     return service

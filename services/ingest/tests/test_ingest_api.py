@@ -125,3 +125,19 @@ async def test_sources_show_their_state(bench: Any, client: httpx2.AsyncClient) 
     await bench.run_jobs()
     (source,) = (await client.get("/sources", params={"workload": "support"})).json()["data"]
     assert (source["state"], "No such file" in source["reason"]) == ("rejected", True)
+
+
+async def test_a_preview_shows_what_would_be_landed(bench: Any, client: httpx2.AsyncClient) -> None:
+    path = bench.folder / "q.csv"
+    path.write_bytes(CSV)
+    source = {"type": "file", "path": str(path), "prompt": "text", "completion": "category"}
+    body = (await client.post("/sources/preview", json=source)).json()
+    assert body["rows"] == 2
+    assert body["data"][0] == {"prompt": "Where is my card?", "completion": "card_arrival"}
+    limited = (await client.post("/sources/preview", json={**source, "limit": 1})).json()
+    assert limited["rows"] == 1
+    assert not (bench.root / "raw").exists()
+    wrong = await client.post("/sources/preview", json={**source, "completion": "label"})
+    assert wrong.status_code == 400
+    assert "missing column `label`" in wrong.json()["error"]["message"]
+    assert (await client.post("/sources/preview", json={"type": "file"})).status_code == 422

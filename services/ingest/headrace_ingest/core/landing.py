@@ -43,6 +43,11 @@ class Landing:
         self, workload: str, source: Source, *, source_id: str, name: str
     ) -> Landed:
         """Read a declared source and land the slice of it that the manifest asks for."""
+        rows = await self.rows_of(source)
+        return await self.land_rows(workload, rows, source_id=source_id, name=name)
+
+    async def rows_of(self, source: Source) -> list[Row]:
+        """Read the slice of a source that it asks for; raise UnreadableSource if it is empty."""
         rows = select(await self._read(source), source.part, source.limit)
         if not rows:
             lower, upper = source.part
@@ -50,7 +55,7 @@ class Landing:
                 f"no row of the source lies in the slice [{lower}, {upper}): widen `part`",
                 param="part",
             )
-        return await self.land_rows(workload, rows, source_id=source_id, name=name)
+        return rows
 
     async def land_rows(
         self, workload: str, rows: Sequence[Row], *, source_id: str, name: str
