@@ -93,7 +93,8 @@ class UnitOfWork:
                 cause=(
                     {
                         "id": cause.id,
-                        "type": cause.type,
+                        # A job that enqueues another one has an event's id only, not its data.
+                        "type": cause.type if cause.data is not None else None,
                         "traceparent": telemetry.current_traceparent() or cause.traceparent,
                     }
                     if cause
