@@ -46,6 +46,8 @@ def environment(home: Path) -> dict[str, str]:
         "RAY_ROTATION_BACKUP_COUNT": "1",
         "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
         "RAY_SERVE_LOG_TO_STDERR": "0",
+        # 30 s are not enough for the raylet where two cores have much else to do.
+        "RAY_raylet_start_wait_time_s": "180",
     }
 
 
