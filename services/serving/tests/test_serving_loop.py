@@ -254,6 +254,7 @@ async def test_a_flipped_byte_never_gets_a_request(
 ) -> None:
     folder = tmp_path / "adapter"
     shutil.copytree(adapter, folder)
+    (folder / "README.md").write_text("Another artefact: the replica has not loaded its digest.")
     candidate = model_ref(folder, "2")
     weights = folder / "adapter_model.safetensors"
     content = bytearray(weights.read_bytes())

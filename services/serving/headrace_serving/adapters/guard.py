@@ -1,5 +1,6 @@
 """Guardrails over HTTP, for the requests that enter by HTTP. No answer is no permission."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -32,6 +33,8 @@ class GuardClient:
     """One pooled client."""
 
     def __init__(self, url: str, timeout: float) -> None:
+        # It logs a line for each request, of which there are two or more to an answer.
+        logging.getLogger("httpx2").setLevel(logging.WARNING)
         self._client = httpx2.AsyncClient(
             base_url=url,
             timeout=timeout,
