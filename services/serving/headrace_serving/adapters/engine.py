@@ -6,6 +6,7 @@ on; only when they are not there (the head is new) are they deployed.
 
 import asyncio
 import re
+import signal
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -58,7 +59,11 @@ class RayEngine:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def check(self, base: str) -> None:
-        """Notice a lost Ray head and connect again (the head loses its replicas with it)."""
+        """Notice a lost Ray head: end this process, so that it is started anew.
+
+        Ray's client keeps much state of the cluster in the process; a fresh one is the only
+        reconnection that is known to work. Nothing is lost: offsets move only after outcomes.
+        """
         if not self.ready:
             return
         try:
@@ -70,9 +75,9 @@ class RayEngine:
             _LOG.warning("engine does not answer", error=type(error).__name__, times=self._missed)
             self._handles.pop(base, None)
             if self._missed >= _MISSED_PINGS:
-                self._missed, self.ready = 0, False
-                await asyncio.to_thread(_disconnect)
-                await self.start(base)
+                _LOG.critical("engine lost: stopping, to be started again", ray=self._address)
+                self.ready = False
+                signal.raise_signal(signal.SIGTERM)
 
     async def stop(self) -> None:
         """Disconnect; the replicas stay."""
