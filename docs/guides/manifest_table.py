@@ -1,4 +1,4 @@
-"""Write the table of manifest.md from the manifest's model: `python docs/guides/manifest_table.py`."""
+"""Write the table of manifest.md from the model: `python docs/guides/manifest_table.py`."""
 
 import types
 import typing

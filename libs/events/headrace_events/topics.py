@@ -52,6 +52,9 @@ _ALL_SERVICES = (
     "guardrails",
     "monitor",
 )
+OPERATORS = "operators"
+"""People and their tools: they ask for work by an event, as a service would."""
+
 # Inference is spread over partitions so that a service scales out; control events of one workload
 # must stay in order and are few, so one partition each is enough for the embedded stack.
 _INFERENCE_PARTITIONS = 4
@@ -98,8 +101,8 @@ CATALOGUE: tuple[Topic, ...] = (
     Topic(
         name=TRAINING_REQUESTS,
         owner="trainer",
-        description="Requests to train or to cancel",
-        producers=("monitor", "stack"),
+        description="Requests of operators to train or to cancel",
+        producers=(OPERATORS,),
         consumers=("trainer", "monitor"),
     ),
     Topic(
@@ -120,7 +123,7 @@ CATALOGUE: tuple[Topic, ...] = (
         name=EVALUATION_REQUESTS,
         owner="evaluator",
         description="Requests to evaluate a model version again",
-        producers=("registry", "stack"),
+        producers=("registry", OPERATORS),
         consumers=("evaluator",),
     ),
     Topic(
@@ -133,8 +136,8 @@ CATALOGUE: tuple[Topic, ...] = (
     Topic(
         name=ROLLOUTS,
         owner="serving",
-        description="Canary roll-outs: started, stepped, finished",
-        producers=("serving",),
+        description="Canary roll-outs: started, stepped, finished; requests to roll back",
+        producers=("serving", OPERATORS),
         consumers=("registry", "monitor"),
     ),
     Topic(
@@ -190,7 +193,7 @@ CATALOGUE: tuple[Topic, ...] = (
         name=GUARDRAILS,
         owner="guardrails",
         description="Checks that tripped",
-        producers=("guardrails", "serving"),
+        producers=("guardrails",),
         consumers=("monitor",),
     ),
     Topic(
