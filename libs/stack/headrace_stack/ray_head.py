@@ -78,17 +78,31 @@ def run(first_port: int, temporary: Path) -> None:
     """Start the node; end with an error when one of its processes dies."""
     shutil.rmtree(temporary, ignore_errors=True)  # of a head that was killed
     temporary.mkdir(mode=0o700)
+    from ray import _raylet
     from ray._private import services
     from ray._private.node import Node
     from ray._private.parameter import RayParams
 
     services.get_node = _patient(services.get_node)
 
+    agent_ports = {
+        _raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME: first_port + 3,
+        _raylet.METRICS_AGENT_PORT_NAME: first_port + 4,
+        _raylet.RUNTIME_ENV_AGENT_PORT_NAME: first_port + 5,
+        _raylet.METRICS_EXPORT_PORT_NAME: first_port + 6,
+    }
+
     class HeadNode(Node):
         """A head node whose dashboard is left out."""
 
         def start_api_server(self, **_: Any) -> None:
             self._webui_url = None
+
+        def start_raylet(self, *arguments: Any, **named: Any) -> None:
+            """Note the agents' ports before they do: the raylet dies if they take 15 s to."""
+            for name, port in agent_ports.items():
+                _raylet.persist_port(self._session_dir, self._node_id, name, port)
+            super().start_raylet(*arguments, **named)
 
     # Ray's own types do not hold here: the switch for the log monitor is typed as text.
     parameters: Any = RayParams(
