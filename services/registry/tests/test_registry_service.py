@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx2
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -192,10 +193,8 @@ async def mirrored(url: str, name: str, aliases: dict[str, str]) -> None:
 
 async def check_http(service: Service, name: str, refused_event: str) -> None:
     # Without the lifespan: the service runs already, in this loop.
-    import httpx
-
-    transport = httpx.ASGITransport(app=service.api)
-    async with httpx.AsyncClient(transport=transport, base_url="http://registry") as http:
+    transport = httpx2.ASGITransport(app=service.api)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://registry") as http:
         models = (await http.get("/models")).json()["models"]
         (model,) = [m for m in models if m["name"] == name]
         assert model["production"] == "base"

@@ -8,7 +8,7 @@ from headrace_evaluator.core.rouge import rouge_l
 from headrace_evaluator.core.scores import Asking, RowScore
 from headrace_evaluator.core.text import exact_match
 from headrace_evaluator.scoring.holdout import HoldoutRow
-from headrace_models.chat import IGNORED, EncodedExample, encode_example, render_ids
+from headrace_models.chat import EncodedExample, encode_example, question, render_ids
 from headrace_models.generation import GenerationRequest, generate
 from headrace_models.scoring import answer_losses
 
@@ -36,16 +36,14 @@ def encode(
     rows: Sequence[HoldoutRow], tokenizer: "PreTrainedTokenizerBase", asking: Asking
 ) -> list[EncodedRow]:
     """Encode the rows as production asks: the manifest's system message first, if there is one."""
-    system = [{"role": "system", "content": asking.system}] if asking.system else []
-    encoded: list[EncodedRow] = []
-    for row in rows:
-        prompt = render_ids([*system, {"role": "user", "content": row.prompt}], tokenizer)
-        example = encode_example(row.prompt, row.completion, tokenizer)
-        if system:
-            answer = [label for label in example.labels if label != IGNORED]
-            example = EncodedExample(prompt + answer, [IGNORED] * len(prompt) + answer)
-        encoded.append(EncodedRow(row, prompt, example))
-    return encoded
+    return [
+        EncodedRow(
+            row,
+            render_ids(question(row.prompt, asking.system), tokenizer),
+            encode_example(row.prompt, row.completion, tokenizer, asking.system),
+        )
+        for row in rows
+    ]
 
 
 def fits(row: EncodedRow, context: int, max_tokens: int) -> bool:
