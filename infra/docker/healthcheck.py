@@ -7,7 +7,7 @@ import urllib.request
 
 url = f"http://127.0.0.1:{os.environ.get('HEADRACE_HTTP__PORT', '8000')}/readyz"
 try:
-    with urllib.request.urlopen(url, timeout=4) as answer:  # noqa: S310 - a fixed http:// address
+    with urllib.request.urlopen(url, timeout=4) as answer:
         sys.exit(0 if answer.status == 200 else 1)
 except (urllib.error.URLError, OSError) as error:
     sys.stderr.write(f"{url}: {error}\n")
