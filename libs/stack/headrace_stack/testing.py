@@ -1,9 +1,14 @@
 """Pytest fixtures that start real parts of the stack, and the whole of it."""
 
+import contextlib
 import json
 import os
+import secrets
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +17,7 @@ from typing import Any
 import pytest
 
 _UP_SECONDS = 300
+_RAY_SECONDS = 180
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +36,42 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield bootstrap
     finally:
         node.stop()
+
+
+@pytest.fixture(scope="session")
+def ray_head_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Start one real Ray head for the session; yield what a service needs in its environment."""
+    from headrace_stack import ray_head
+    from headrace_stack.ports import free_range
+
+    home = tmp_path_factory.mktemp("ray")
+    ray_head.make_token(home)
+    stack, first = secrets.token_hex(4), free_range(ray_head.PORTS)
+    environment = {**ray_head.environment(home), "OMP_NUM_THREADS": "1"}
+    log = home / "head.log"
+    with log.open("wb") as output:
+        head = subprocess.Popen(
+            ray_head.command(stack, first),
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    folder = ray_head.temporary_folder(stack)
+    try:
+        until = time.monotonic() + _RAY_SECONDS
+        while not (folder / "ready").exists():
+            if head.poll() is not None or time.monotonic() > until:
+                pytest.fail(f"the Ray head did not come up: {log.read_text()}")
+            time.sleep(0.2)
+        yield {**environment, "HEADRACE_RAY__ADDRESS": f"127.0.0.1:{first}"}
+    finally:
+        head.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            head.wait(30)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(head.pid, signal.SIGKILL)  # its own session: only this head's processes
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
