@@ -54,7 +54,7 @@ def up(
     timeout: Annotated[float, typer.Option(help="Seconds until all must be ready.")] = 300.0,
 ) -> None:
     """Start the stack and show each part coming up. Ctrl-C stops all of it."""
-    console = Console()
+    console = views.console()
     home = default_home()
     running = live_state(home)
     if running:
@@ -132,7 +132,7 @@ def _show_end(console: Console, state: State) -> None:
 
 def down() -> None:
     """Stop the stack, and whatever a crash left of it. Its data are kept."""
-    console = Console()
+    console = views.console()
     home = default_home()
     with console.status("Stopping ..."):
         stopped = Stack(home).stop()
@@ -148,7 +148,7 @@ def status(
     """Show every part: where it is, how it is, and its memory. Exit code 3 when none runs."""
     home = default_home()
     state = live_state(home)
-    console = Console()
+    console = views.console()
     if state is None:
         last = read_state(home)
         phase = "down" if last is None or last.phase in ("down", "failed") else "crashed"
@@ -164,6 +164,7 @@ def status(
         _print_json(_report(state, memory, total))
         return
     console.print(views.status(state, memory))
+    views.print_problems(console, state)
     views.print_addresses(console, state)
     console.print(
         f"  memory    {total / GIB:.2f} GiB resident in all, "

@@ -16,6 +16,9 @@ TRACES_EXPERIMENT = "headrace-traces"
 FIRST_EXPERIMENT = "1"
 """The id that a fresh database gives to the experiment made first after the default one."""
 
+NICENESS = 5
+"""Nobody waits for it; at the start of a stack the services and the model come first."""
+
 ENVIRONMENT = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else eight more processes, 2.6 GB
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -54,6 +57,7 @@ def serve(home: Path, port: int) -> None:
     folder = home / "mlflow"
     artefacts = folder / "artefacts"
     artefacts.mkdir(parents=True, exist_ok=True)
+    os.nice(NICENESS)
     store, root = f"sqlite:///{folder / 'mlflow.db'}", artefacts.as_uri()
 
     # Names of the variables by which `mlflow server` configures its app (the version is pinned).

@@ -10,7 +10,7 @@ from typing import Literal
 
 from headrace_stack import mlflow_server, ray_head, services
 from headrace_stack.paths import HOME_VARIABLE, cache_folder, stack_id
-from headrace_stack.ports import HOST, check_free, free_port, free_range
+from headrace_stack.ports import HOST, free_port, free_range
 from headrace_stack.processes import child_environment
 
 Probe = Literal["kafka", "http", "file"]
@@ -80,8 +80,6 @@ class Plan:
 def make_plan(options: Options, kafka_bootstrap: str, taken: set[int]) -> Plan:
     """Choose ports and say what to run; nothing is started."""
     engines, chosen = services.choose(options.only)
-    if options.port is not None:
-        check_free(options.port, "the base URL", "choose another with --port or HEADRACE_PORT")
     plan = Plan(options, options.port or free_port(taken))
     home, stack = options.home, stack_id(options.home)
     ports = plan.ports

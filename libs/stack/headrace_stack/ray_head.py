@@ -7,6 +7,7 @@ public interface: the version of Ray is pinned, and an integration test runs a t
 """
 
 import argparse
+import importlib
 import os
 import secrets
 import shutil
@@ -42,6 +43,8 @@ def environment(home: Path) -> dict[str, str]:
         # Eight idle Python workers would be started for the first driver: 90 MB each.
         "RAY_prestart_worker_first_driver": "0",
         "RAY_num_workers_soft_limit": "1",
+        # By default 15, which keeps a replica from starting while anything else has work.
+        "RAY_worker_niceness": "5",
         "RAY_ROTATION_MAX_BYTES": str(10 * MIB),
         "RAY_ROTATION_BACKUP_COUNT": "1",
         "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
@@ -78,18 +81,18 @@ def run(first_port: int, temporary: Path) -> None:
     """Start the node; end with an error when one of its processes dies."""
     shutil.rmtree(temporary, ignore_errors=True)  # of a head that was killed
     temporary.mkdir(mode=0o700)
-    from ray import _raylet
     from ray._private import services
     from ray._private.node import Node
     from ray._private.parameter import RayParams
 
     services.get_node = _patient(services.get_node)
+    raylet: Any = importlib.import_module("ray._raylet")
 
     agent_ports = {
-        _raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME: first_port + 3,
-        _raylet.METRICS_AGENT_PORT_NAME: first_port + 4,
-        _raylet.RUNTIME_ENV_AGENT_PORT_NAME: first_port + 5,
-        _raylet.METRICS_EXPORT_PORT_NAME: first_port + 6,
+        raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME: first_port + 3,
+        raylet.METRICS_AGENT_PORT_NAME: first_port + 4,
+        raylet.RUNTIME_ENV_AGENT_PORT_NAME: first_port + 5,
+        raylet.METRICS_EXPORT_PORT_NAME: first_port + 6,
     }
 
     class HeadNode(Node):
@@ -101,7 +104,7 @@ def run(first_port: int, temporary: Path) -> None:
         def start_raylet(self, *arguments: Any, **named: Any) -> None:
             """Note the agents' ports before they do: the raylet dies if they take 15 s to."""
             for name, port in agent_ports.items():
-                _raylet.persist_port(self._session_dir, self._node_id, name, port)
+                raylet.persist_port(self._session_dir, self._node_id, name, port)
             super().start_raylet(*arguments, **named)
 
     # Ray's own types do not hold here: the switch for the log monitor is typed as text.

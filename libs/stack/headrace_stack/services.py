@@ -61,12 +61,11 @@ def choose(only: tuple[str, ...] | None) -> tuple[frozenset[str], tuple[Service,
     return frozenset(engines), services
 
 
-def owner_of(path: str, services: tuple[Service, ...] = SERVICES) -> str | None:
+def owner_of(path: str) -> str:
     """The name of the service with the longest prefix of `path`, cut at slashes."""
-    matches = [
+    return max(
         (len(route), service.name)
-        for service in services
+        for service in SERVICES
         for route in service.routes
         if route in ("/", path) or path.startswith(f"{route}/")
-    ]
-    return max(matches)[1] if matches else None
+    )[1]

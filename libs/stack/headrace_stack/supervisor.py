@@ -28,10 +28,12 @@ from headrace_stack.kafka import KafkaNode
 from headrace_stack.kafka.topics import create_topics_async
 from headrace_stack.paths import stack_id
 from headrace_stack.plan import Options, Plan, Planned, make_plan, traces_url
+from headrace_stack.ports import check_free
 from headrace_stack.processes import sweep
 from headrace_stack.runner import Runner, http_ok
 from headrace_stack.state import Part, State
 
+HOW_TO_CHOOSE = "choose another with --port or HEADRACE_PORT"
 LOG_CHECK_SECONDS = 10.0
 PROGRESS_SECONDS = 0.2
 
@@ -91,6 +93,8 @@ class Supervisor:
         """Everything that can be refused is refused here, before anything runs."""
         await asyncio.to_thread(sweep, self.stack, self._ray_words())
         engines, _ = services.choose(self.options.only)
+        if self.options.port is not None:
+            check_free(self.options.port, "the base URL", HOW_TO_CHOOSE)
         if services.KAFKA in engines:
             self._kafka_command = await asyncio.to_thread(self._node.prepare)
         taken = {self._node.port}
@@ -174,8 +178,7 @@ class Supervisor:
         return ""
 
     def _target(self, path: str) -> tuple[str, str | None]:
-        _, chosen = services.choose(self.options.only)
-        name = services.owner_of(path, chosen) or services.owner_of(path) or "monitor"
+        name = services.owner_of(path)
         runner = self._runners.get(name)
         # Not ready may still answer (and say why it is not); only a process can.
         return name, runner.planned.url if runner and runner.part.pid else None

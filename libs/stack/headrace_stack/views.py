@@ -1,5 +1,7 @@
 """What the terminal shows of a stack."""
 
+import os
+
 from rich.console import Console, Group, RenderableType
 from rich.spinner import Spinner
 from rich.table import Table
@@ -17,6 +19,13 @@ STYLES = {
     "stopped": "dim",
 }
 MIB = 1024 * 1024
+PIPE_WIDTH = 120
+
+
+def console() -> Console:
+    """The terminal; a file or a pipe gets lines long enough for the tables."""
+    real = Console()
+    return real if real.is_terminal or os.environ.get("COLUMNS") else Console(width=PIPE_WIDTH)
 
 
 def starting(state: State) -> RenderableType:
@@ -50,12 +59,11 @@ def summary(state: State) -> Table:
 
 
 def status(state: State, memory: dict[str, int]) -> Table:
-    """The table of `status`: also process, memory, version, restarts and the last problem."""
+    """The table of `status`: also process, memory, version, restarts."""
     table = Table(header_style="bold")
-    for name in ("service", "url", "state", "pid", "memory", "version", "restarts", "problem"):
+    for name in ("service", "url", "state", "pid", "memory", "version", "restarts"):
         right = name in ("pid", "memory", "restarts")
-        wraps = name == "problem"
-        table.add_column(name, justify="right" if right else "left", no_wrap=not wraps)
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
     for part in state.parts:
         table.add_row(
             part.name,
@@ -65,9 +73,18 @@ def status(state: State, memory: dict[str, int]) -> Table:
             f"{memory[part.name] / MIB:.0f} MiB",
             part.version,
             str(part.restarts),
-            part.problem if part.restarts else "",
         )
     return table
+
+
+def print_problems(console: Console, state: State) -> None:
+    """Why parts were started again."""
+    for part in state.parts:
+        if part.restarts:
+            times = f"{part.restarts} time{'s' if part.restarts > 1 else ''}"
+            console.print(
+                f"  {part.name} was started again {times}: {part.problem}", highlight=False
+            )
 
 
 def print_addresses(console: Console, state: State) -> None:

@@ -1,0 +1,50 @@
+# The targets that a newcomer guesses. Each that runs something sets up first; that is quick when
+# there is nothing to do. ARGS goes to the command: make demo ARGS="--data FILE --prompt COLUMN"
+.PHONY: help setup setup-tests demo up down status test test-fast faults lint format schemas
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+ARGS ?=
+
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## Install what is missing: Java, Maven, uv, the locked environment, Kafka, the model
+	@bash scripts/setup.sh
+
+setup-tests:
+	@bash scripts/setup.sh --tests
+
+demo: setup ## Run the whole loop and watch it turn twice
+	@$(BIN)/headrace demo $(ARGS)
+
+up: setup ## Start the stack; Ctrl-C stops it
+	@$(BIN)/headrace up $(ARGS)
+
+down: ## Stop the stack and whatever a crash left of it
+	@$(BIN)/headrace down
+
+status: ## Show every part of the stack
+	@$(BIN)/headrace status
+
+test: setup-tests ## Run all tests but the long fault suite
+	@$(BIN)/pytest -m "not faults_long" $(ARGS)
+
+test-fast: setup ## Run the tests that need no engine: under two minutes
+	@$(BIN)/pytest -m "not integration and not e2e and not browser and not faults and not faults_long" $(ARGS)
+
+faults: setup-tests ## Run the fault suite in full
+	@$(BIN)/pytest -m "faults or faults_long" $(ARGS)
+
+lint: setup ## ruff, mypy strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup ## Let ruff put the code in order
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+schemas: setup ## Write the contracts anew from the event models
+	@$(BIN)/headrace schemas export schemas

@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# Installs what Headrace needs and is not there: Java and Maven by the system's package manager,
+# uv, the locked Python environment, Kafka's jars, the reference model; with --tests also Chromium.
+# Quick when there is nothing to do. Where it may not install, it says exactly what to install.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+OLDEST_JAVA=17
+REFERENCE_MODEL=smollm2-135m-instruct
+CACHE=${HEADRACE_CACHE:-$HOME/.cache/headrace}
+STAMP=.venv/.headrace-setup
+POM=infra/kafka/pom.xml
+WITH_TESTS=${1:-}
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+digest() { if have sha256sum; then sha256sum; else shasum -a 256; fi | cut -d' ' -f1; }
+
+java_version() { # the major version of the Java on the PATH, 0 without one
+  local text
+  text=$(java -version 2>&1) || { echo 0; return; }
+  sed -nE 's/.*version "(1\.)?([0-9]+).*/\2/p' <<<"$text" | head -n1 | grep . || echo 0
+}
+java_is_good() { [ "$(java_version)" -ge "$OLDEST_JAVA" ]; }
+chromium_is_there() { have chromium || have chromium-browser; }
+jars_are_there() { grep -qsx "$(digest <"$POM")" "$CACHE"/kafka/*/pom.sha256; }
+
+# -- how this system installs packages ---------------------------------------------------------
+
+AS_ROOT=none
+if [ "$(id -u)" = 0 ]; then AS_ROOT=""; elif have sudo && sudo -n true 2>/dev/null; then AS_ROOT=sudo; fi
+APT_UPDATED=
+apt_get() { $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq -y "$@" >/dev/null; }
+apt_has() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
+
+install() { # install WHAT DEBIAN FEDORA BREW: the names of a package, by system
+  local what=$1 debian=$2 fedora=$3 brew=$4
+  if have apt-get && [ "$AS_ROOT" != none ]; then
+    say "installing $what (apt-get install $debian)"
+    [ -n "$APT_UPDATED" ] || { apt_get update && APT_UPDATED=1; }
+    apt_get install --no-install-recommends "$debian" && return
+  elif have dnf && [ "$AS_ROOT" != none ]; then
+    say "installing $what (dnf install $fedora)"
+    $AS_ROOT dnf -q -y install "$fedora" && return
+  elif have brew; then
+    say "installing $what (brew install $brew)"
+    # shellcheck disable=SC2086 # `--cask name` is two words
+    brew install --quiet $brew && return
+  fi
+  printf 'setup: %s is missing and could not be installed from here. Install it, then run this again:\n' "$what" >&2
+  printf '  Debian/Ubuntu: sudo apt-get install -y %s\n' "$debian" >&2
+  printf '  Fedora/RHEL:   sudo dnf install -y %s\n' "$fedora" >&2
+  printf '  macOS:         brew install %s\n' "$brew" >&2
+  return 1
+}
+
+debian_jre() { # the newest long-term Java that this release has
+  local name
+  if have apt-cache; then
+    for name in openjdk-21-jre-headless openjdk-17-jre-headless; do
+      apt_has "$name" && { echo "$name"; return; }
+    done
+  fi
+  echo openjdk-17-jre-headless
+}
+
+# -- nothing to do? ----------------------------------------------------------------------------
+
+# What was installed depends on these files alone.
+WANTED=$(cat uv.lock pyproject.toml libs/*/pyproject.toml services/*/pyproject.toml "$POM" \
+  scripts/setup.sh | digest)
+is_done() {
+  [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$WANTED $CACHE" ] && [ -x .venv/bin/headrace ] \
+    && have java && jars_are_there \
+    && { [ "$WITH_TESTS" != --tests ] || chromium_is_there || [ -f .venv/.headrace-no-chromium ]; }
+}
+if is_done; then exit 0; fi
+
+# -- system packages ---------------------------------------------------------------------------
+
+if have brew && ! java_is_good; then
+  # Homebrew's Java is not linked into the PATH.
+  PATH="$(brew --prefix)/opt/openjdk/bin:$PATH"
+fi
+if ! java_is_good; then
+  install "Java $OLDEST_JAVA or newer" "$(debian_jre)" java-latest-openjdk-headless openjdk || exit 1
+  hash -r
+  java_is_good || fail "the installed Java ($(java_version)) is older than $OLDEST_JAVA" \
+    "install Java $OLDEST_JAVA or newer and put it first on the PATH"
+fi
+if ! have mvn && ! jars_are_there; then
+  install "Maven (it fetches Kafka's jars once)" maven maven maven || exit 1
+fi
+if [ "$WITH_TESTS" = --tests ] && ! chromium_is_there; then
+  # Only the console's browser test needs it: without it the set-up goes on.
+  install "Chromium (for the browser test)" chromium chromium "--cask chromium" \
+    || { mkdir -p .venv; touch .venv/.headrace-no-chromium; }
+fi
+
+# -- Python ------------------------------------------------------------------------------------
+
+UV=$(command -v uv || true)
+for candidate in "$CACHE/tools/bin/uv" "$HOME/.local/bin/uv"; do
+  [ -n "$UV" ] || { [ -x "$candidate" ] && UV=$candidate; } || true
+done
+if [ -z "$UV" ]; then
+  say "installing uv"
+  if have pipx && pipx install --quiet uv; then
+    UV=$HOME/.local/bin/uv
+  elif have python3 && python3 -m venv "$CACHE/tools" 2>/dev/null \
+    && "$CACHE/tools/bin/python" -m pip install --quiet --disable-pip-version-check uv; then
+    # An environment of its own: the system's Python may refuse packages (PEP 668).
+    UV=$CACHE/tools/bin/uv
+  elif have python3 && python3 -m pip install --quiet --user --disable-pip-version-check uv; then
+    UV=$HOME/.local/bin/uv
+  else
+    fail "uv is missing and could not be installed. Install it, then run this again:" \
+      "  pipx install uv     (Debian/Ubuntu: sudo apt-get install -y pipx; macOS: brew install uv)"
+  fi
+fi
+say "Python environment from uv.lock"
+"$UV" sync --locked --all-packages --all-extras --quiet
+
+# -- what is fetched or made once, side by side -------------------------------------------------
+
+say "Kafka's jars and the reference model"
+.venv/bin/python -m headrace_models "$REFERENCE_MODEL" >/dev/null &
+MODEL=$!
+.venv/bin/python -m headrace_stack.kafka >/dev/null || { wait "$MODEL" || true; exit 1; }
+wait "$MODEL"
+
+printf '%s' "$WANTED $CACHE" >"$STAMP"
+say "done"
