@@ -89,22 +89,28 @@ async def test_stream_is_passed_on_piece_by_piece() -> None:
         await response.write(b"data: two\n\n")
         return response
 
-    async with _served(stream) as base, aiohttp.ClientSession() as session:
-        async with session.post(f"{base}/v1/chat/completions") as answer:
-            assert answer.headers["content-type"].startswith("text/event-stream")
-            assert await answer.content.readuntil(b"\n\n") == b"data: one\n\n"
-            received.set()
-            assert await answer.content.read() == b"data: two\n\n"
+    async with (
+        _served(stream) as base,
+        aiohttp.ClientSession() as session,
+        session.post(f"{base}/v1/chat/completions") as answer,
+    ):
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert await answer.content.readuntil(b"\n\n") == b"data: one\n\n"
+        received.set()
+        assert await answer.content.read() == b"data: two\n\n"
 
 
 async def test_service_that_is_down_gives_503_with_retry_after() -> None:
     nothing_listens = f"http://{HOST}:{free_port()}"
     for url in (None, nothing_listens):
-        async with _gateway("trainer", url) as base, aiohttp.ClientSession() as session:
-            async with session.get(f"{base}/v1/fine_tuning/jobs") as answer:
-                assert answer.status == 503
-                assert int(answer.headers["Retry-After"]) >= 1
-                error = (await answer.json())["error"]
+        async with (
+            _gateway("trainer", url) as base,
+            aiohttp.ClientSession() as session,
+            session.get(f"{base}/v1/fine_tuning/jobs") as answer,
+        ):
+            assert answer.status == 503
+            assert int(answer.headers["Retry-After"]) >= 1
+            error = (await answer.json())["error"]
         assert error["service"] == "trainer"
         assert "headrace logs trainer" in error["message"]
 
@@ -115,10 +121,13 @@ async def test_service_that_breaks_off_gives_502() -> None:
         request.transport.abort()
         return web.Response()
 
-    async with _served(break_off) as base, aiohttp.ClientSession() as session:
-        async with session.get(f"{base}/models") as answer:
-            assert answer.status == 502
-            assert "Retry-After" in answer.headers
+    async with (
+        _served(break_off) as base,
+        aiohttp.ClientSession() as session,
+        session.get(f"{base}/models") as answer,
+    ):
+        assert answer.status == 502
+        assert "Retry-After" in answer.headers
 
 
 async def test_broken_stream_does_not_look_complete() -> None:
