@@ -10,7 +10,6 @@ EDGES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "records.rejected": ("ingest", ("monitor",)),
     "dataset.curated": ("data-quality", ("trainer",)),
     "dataset.rejected": ("data-quality", ("monitor",)),
-    "training.requested": ("monitor", ("trainer",)),
     "training.started": ("trainer", ("monitor",)),
     "training.progressed": ("trainer", ("monitor",)),
     "training.completed": ("trainer", ("registry",)),
