@@ -1,8 +1,14 @@
 """Registration and mirroring on MLflow's own store (SQLite)."""
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 
@@ -108,3 +114,85 @@ async def test_mirror_sets_moves_and_removes_aliases_tags_and_metrics(
     assert len(client.get_metric_history(run_id, "evaluation.x")) == 1
     await store.mirror("mirror", {"production": "1", "canary": "2"}, [])
     assert aliases(client) == {"production": "1", "canary": "2"}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """MLflow's server as the stack runs it."""
+    from headrace_stack import mlflow_server
+    from headrace_stack.ports import free_port
+
+    port, log = free_port(), tmp_path / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            mlflow_server.command(tmp_path, port),
+            env={**os.environ, **mlflow_server.ENVIRONMENT},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + 180
+        while True:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            try:
+                with urlopen(f"{url}/health", timeout=5):
+                    break
+            except (URLError, OSError):
+                time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.mark.integration
+async def test_on_the_server_a_source_under_the_runs_artefacts_is_taken_and_found_again(
+    server: str, trained: Trained
+) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(server, server)
+    run = client.create_run(client.create_experiment("docs"))
+    root = Path(run.info.artifact_uri.removeprefix("file://"))
+    store = MlflowRegistry(server)
+    candidate = Candidate("docs", "job-1", "event-1", trained("job-1", run.info.run_id, root))
+    assert await register(candidate, store) == "1"
+    assert await register(candidate, MlflowRegistry(server)) == "1"
+    at = datetime.now(UTC)
+    view = VersionView(
+        "1", {"headrace.state": "promoted"}, run.info.run_id, {"evaluation.x": 0.5}, at
+    )
+    for _ in range(2):
+        await store.mirror("docs", {"production": "1"}, [view])
+    shown = client.get_model_version_by_alias("docs", "production")
+    assert shown.tags["headrace.state"] == "promoted"
+    assert shown.source == candidate.training.artefact.uri
+    assert len(client.get_metric_history(run.info.run_id, "evaluation.x")) == 1
+
+
+_TWO_AT_ONCE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from headrace_registry.adapters.mlflow_registry import MlflowRegistry
+
+def connect(_):
+    return MlflowRegistry(sys.argv[1])._client.search_registered_models()
+
+with ThreadPoolExecutor(4) as pool:
+    print(list(pool.map(connect, range(4))))
+"""
+
+
+@pytest.mark.integration
+def test_jobs_that_start_at_once_do_not_break_mlflows_import(mlflow_url: str) -> None:
+    """Its modules import one another in circles: two threads doing so deadlock."""
+    found = subprocess.run(
+        [sys.executable, "-c", _TWO_AT_ONCE, mlflow_url],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr

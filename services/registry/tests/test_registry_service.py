@@ -47,10 +47,10 @@ def manifest(name: str) -> WorkloadApplied:
 
 
 async def on_topic(kafka: str, topic: str, workload: str) -> list[Event[Any]]:
-    """Read all events of a workload that are on a topic, each delivery once."""
+    """Read a workload's events on a topic, each id once: delivery is at least once."""
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
     await consumer.start()
-    found: list[Event[Any]] = []
+    found: dict[str, Event[Any]] = {}
     try:
         partition = TopicPartition(topic, 0)
         consumer.assign([partition])
@@ -61,10 +61,10 @@ async def on_topic(kafka: str, topic: str, workload: str) -> list[Event[Any]]:
                 for record in records:
                     event = load(parse(dict(record.headers), record.value))
                     if event and event.workload == workload:
-                        found.append(event)
+                        found.setdefault(event.id, event)
     finally:
         await consumer.stop()
-    return found
+    return list(found.values())
 
 
 async def until(
@@ -246,9 +246,9 @@ async def test_killed_right_after_mlflow_made_a_version_it_makes_no_second(
     await publisher._producer.start()
     try:
         loop = Loop(publisher, name, make)
-        for number in range(1, 4):
+        for number in range(1, 3):
             await loop.send(trained(f"killed-{number}"))
-        for seen in range(1, 4):
+        for seen in range(1, 3):
             deadline = time.monotonic() + 120
             while versions_in(database) < seen:
                 assert time.monotonic() < deadline, (tmp_path / "log").read_text()[-2000:]
@@ -256,10 +256,10 @@ async def test_killed_right_after_mlflow_made_a_version_it_makes_no_second(
             process.send_signal(signal.SIGKILL)
             process.wait()
             process = start()
-        found = await until(kafka, name, ["model.registered"] * 3)
-        assert sorted(event.data.model.version for event in found) == ["1", "2", "3"]
-        assert len({event.data.model.artefact.uri for event in found}) == 3
-        assert versions_in(database) == 3
+        found = await until(kafka, name, ["model.registered"] * 2)
+        assert sorted(event.data.model.version for event in found) == ["1", "2"]
+        assert len({event.data.model.artefact.uri for event in found}) == 2
+        assert versions_in(database) == 2
     finally:
         process.kill()
         process.wait()

@@ -5,10 +5,10 @@ The client is blocking and takes seconds to import: it lives in threads, behind 
 
 import asyncio
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from headrace_registry.core.registration import Candidate
@@ -16,6 +16,10 @@ from headrace_registry.core.registration import Candidate
 _JOB_TAG = "headrace.job_id"
 # A job is retried by its own back-off: MLflow's client alone would hold it for ten minutes.
 _CLIENT_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+
+# mlflow's modules import one another in circles: two threads that import it at the same time
+# deadlock, and what is left of it in `sys.modules` is broken until the process ends.
+_IMPORTING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class MlflowRegistry:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._connected: Any = None
 
     async def find_or_create(self, candidate: Candidate) -> str:
         """Return the candidate's version; a repeat finds what the first call made."""
@@ -45,19 +50,24 @@ class MlflowRegistry:
         """Make aliases, tags and evaluation metrics what they should be."""
         await asyncio.to_thread(self._mirror, name, aliases, versions)
 
-    @cached_property
+    @property
     def _client(self) -> Any:
-        for name, value in _CLIENT_LIMITS.items():
-            os.environ.setdefault(name, value)
-        from mlflow import MlflowClient
+        """The client; every other import of mlflow comes after this one."""
+        with _IMPORTING:
+            if self._connected is None:
+                for name, value in _CLIENT_LIMITS.items():
+                    os.environ.setdefault(name, value)
+                from mlflow import MlflowClient
 
-        return MlflowClient(tracking_uri=self._url, registry_uri=self._url)
+                self._connected = MlflowClient(tracking_uri=self._url, registry_uri=self._url)
+        return self._connected
 
     def _find_or_create(self, candidate: Candidate) -> str:
+        client = self._client
         from mlflow.exceptions import MlflowException
 
         try:
-            self._client.create_registered_model(
+            client.create_registered_model(
                 candidate.name, tags={"headrace.workload": candidate.name}
             )
         except MlflowException as error:
@@ -95,10 +105,11 @@ class MlflowRegistry:
     def _log_metrics(self, view: VersionView) -> None:
         if not (view.run_id and view.metrics and view.measured_at):
             return
+        client = self._client
         from mlflow.entities import Metric
 
         # The time of the evaluation, not of the call: logged again it is the same point.
         at = int(view.measured_at.timestamp() * 1000)
-        self._client.log_batch(
+        client.log_batch(
             view.run_id, metrics=[Metric(k, v, at, 0) for k, v in view.metrics.items()]
         )
