@@ -125,10 +125,11 @@ say "Python environment from uv.lock"
 # -- what is fetched or made once, side by side -------------------------------------------------
 
 say "Kafka's jars and the reference model"
-.venv/bin/python -m headrace_models "$REFERENCE_MODEL" >/dev/null &
+MODEL_LOG=.venv/.headrace-model.log # progress bars, worth a look only when it fails
+.venv/bin/python -m headrace_models "$REFERENCE_MODEL" >"$MODEL_LOG" 2>&1 &
 MODEL=$!
 .venv/bin/python -m headrace_stack.kafka >/dev/null || { wait "$MODEL" || true; exit 1; }
-wait "$MODEL"
+wait "$MODEL" || fail "the reference model could not be prepared: $(tail -n 5 "$MODEL_LOG")"
 
 printf '%s' "$WANTED $CACHE" >"$STAMP"
 say "done"
