@@ -416,10 +416,14 @@ def make_story() -> Callable[..., Story]:
     return make
 
 
-@pytest.fixture
-def monitor(kafka: str, tmp_path: Path) -> Iterator[MonitorProcess]:
-    """Run a monitor on the real Kafka; one service that it asks for its state is not there."""
-    process = MonitorProcess(kafka, tmp_path, {"trainer": "http://127.0.0.1:9/readyz"})
+@pytest.fixture(scope="module")
+def monitor(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitorProcess]:
+    """Run a monitor on the real Kafka; one service that it asks for its state is not there.
+
+    The tests of a module share it: each uses a workload of its own.
+    """
+    folder = tmp_path_factory.mktemp("monitor")
+    process = MonitorProcess(kafka, folder, {"trainer": "http://127.0.0.1:9/readyz"})
     process.start()
     try:
         yield process

@@ -203,9 +203,10 @@ async def test_no_text_of_users_reaches_the_database_or_the_log(
             "/metrics-api/windows",
             lambda b: any(w["workload"] == "private" for w in b["windows"]),
         )
-        monitor.stop()
+        await asyncio.to_thread(monitor.stop)
         for file in monitor.database.parent.iterdir():
             assert "gyöngyhalászat".encode() not in file.read_bytes(), file.name
+        await asyncio.to_thread(monitor.start)
 
 
 async def test_unknown_parameters_are_refused_with_the_field(monitor: Any) -> None:

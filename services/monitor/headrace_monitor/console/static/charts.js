@@ -42,6 +42,6 @@ export function losses(points, steps) {
   const values = points.map((p) => p[1]);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const line = points.map(([step, loss]) => `${((step / Math.max(steps, 1)) * width).toFixed(1)},${(3 + (1 - (loss - low) / Math.max(high - low, 1e-9)) * (height - 6)).toFixed(1)}`);
-  return s("svg", { class: "losses", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `loss from ${high.toFixed(2)} to ${values.at(-1).toFixed(2)}` },
+  return s("svg", { class: "losses", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `loss from ${high.toFixed(2)} to ${values.at(-1).toFixed(2)}` },
     s("polyline", { points: line.join(" ") }));
 }

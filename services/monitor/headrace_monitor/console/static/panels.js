@@ -128,7 +128,7 @@ export function traffic({ list, seconds, now }) {
 const pairs = (counts, tone) => Object.entries(counts).sort((a, b) => b[1] - a[1]).map(([name, n]) => h("span", { class: `pair ${tone}` }, name.replaceAll("_", " "), h("b", {}, count(n))));
 
 export function datasets({ list, problem, training }) {
-  const rows = list.slice(0, 3).map((d) => {
+  const rows = list.slice(0, 2).map((d) => {
     const dropped = Object.values(d.rejects).reduce((a, b) => a + b, 0);
     const all = d.train_rows + d.holdout_rows + dropped;
     const part = (n) => ({ width: `${(100 * n) / Math.max(all, 1)}%` });
