@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version as package_version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiokafka import ConsumerRecord
@@ -30,8 +30,12 @@ from headrace_kit.stream import Stream, StreamHandler
 from headrace_kit.unit_of_work import UnitOfWork, UnitsOfWork
 from headrace_kit.workloads import Workloads
 
+if TYPE_CHECKING:
+    import uvicorn
+
 _LOG = structlog.get_logger(__name__)
 _INBOX_CLEANING_SECONDS = 3600.0
+_START_FAILED = 3  # uvicorn's own exit code for it
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -70,6 +74,7 @@ class Service:
         self._started = False
         self._halted = False
         self._stopping = asyncio.Event()
+        self._http: uvicorn.Server | None = None
         self.api: FastAPI = make_api(name, self.version, self.readiness, self._lifespan)
         self.on(WorkloadApplied, self.workloads.apply)
 
@@ -177,14 +182,25 @@ class Service:
 
         logs.configure(self.name, self.settings.telemetry.log_level)
         http = self.settings.http
-        uvicorn.run(
-            self.api,
-            host=http.host,
-            port=http.port,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=10,
+        self._http = uvicorn.Server(
+            uvicorn.Config(
+                self.api,
+                host=http.host,
+                port=http.port,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=10,
+            )
         )
+        with contextlib.suppress(KeyboardInterrupt):
+            self._http.run()
+        if not self._http.started:
+            raise SystemExit(_START_FAILED)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the process was asked to stop: an answer without an end must end now."""
+        return self._http is not None and self._http.should_exit
 
     @asynccontextmanager
     async def _lifespan(self, _api: FastAPI) -> AsyncIterator[None]:
