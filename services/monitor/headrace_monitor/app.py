@@ -28,7 +28,7 @@ def build(settings: Settings | None = None) -> Service:
     """Return the monitor, ready to run."""
     settings = settings or Settings()
     service = Service("monitor", settings, tables=Base.metadata)
-    live = Live()
+    live = Live(lambda: service.stopping)
     ledger = Ledger(service, live)
     traffic = Traffic(service)
     canaries = CanaryWatch(service)

@@ -2,18 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import date
 from typing import Any
 
 _WAITING = 500
-_HEARTBEAT_SECONDS = 10.0
+_HEARTBEAT_SECONDS = 1.0
 
 
 class Live:
     """Fans messages out to the readers of /console/events."""
 
-    def __init__(self) -> None:
+    def __init__(self, stopping: Callable[[], bool]) -> None:
+        self._stopping = stopping
         self._readers: set[asyncio.Queue[bytes]] = set()
 
     @property
@@ -39,7 +40,8 @@ class Live:
         self._readers.add(queue)
         try:
             yield b"retry: 1000\n\n"
-            while True:
+            # A console would hold the process up at its end: it connects again by itself.
+            while not self._stopping():
                 try:
                     yield await asyncio.wait_for(queue.get(), _HEARTBEAT_SECONDS)
                 except TimeoutError:

@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.browser]
 
 CANARY = {"canary": {"steps": [20, 50], "min_requests": 20}}
 SECONDS_MS = 1000
+# A loaded machine takes an event through Kafka, database and page in more than the default 5 s.
+expect.set_options(timeout=20 * SECONDS_MS)
 
 
 @pytest.fixture

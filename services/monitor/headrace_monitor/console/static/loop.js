@@ -65,7 +65,7 @@ export async function show(type, hops) {
   const colour = COLOURS[type.split(".")[0]] ?? "var(--accent)";
   if (!type.startsWith("inference.") && !type.startsWith("feedback.")) {
     const passing = byId("passing");
-    passing.textContent = `${type}   ${ways[0][0]} → ${ways.map((w) => w[1]).join(", ")}`;
+    passing.textContent = `${type} · ${ways[0][0]} → ${ways.map((w) => w[1]).join(", ")}`;
     passing.classList.remove("on");
     passing.getBoundingClientRect();
     passing.classList.add("on");
@@ -111,7 +111,7 @@ export function drawLines(w) {
   const trips = w.guardrails.counts.reduce((sum, c) => sum + c.count, 0);
   put("guardrails", trips ? `${plural(trips, "trip")} this hour` : "nothing tripped", trips ? w.guardrails.counts.slice(0, 2).map((c) => `${c.check} ${c.count}`).join(", ") : "");
   const errors = active.reduce((sum, t) => sum + t.errors, 0);
-  put("monitor", requests ? `${plural(requests, "request")}, ${percent(errors / requests)} errors` : "no requests yet", w.drift.drifted ? "the input moved" : w.drift.value !== null ? `drift ${w.drift.value.toFixed(2)}` : "");
+  put("monitor", requests ? `${plural(requests, "request")}, ${percent(errors / requests)} errors` : w.traffic.length ? "no requests lately" : "no requests yet", w.drift.drifted ? "the input moved" : w.drift.value !== null ? `drift ${w.drift.value.toFixed(2)}` : "");
   for (const name of ["trainer", "serving"]) node(name)?.classList.toggle("busy", name === "trainer" ? job?.state === "running" : canary);
 }
 
