@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import httpx2
+import openai
 import pytest
 
 
@@ -141,3 +142,19 @@ async def test_a_preview_shows_what_would_be_landed(bench: Any, client: httpx2.A
     assert wrong.status_code == 400
     assert "missing column `label`" in wrong.json()["error"]["message"]
     assert (await client.post("/sources/preview", json={"type": "file"})).status_code == 422
+
+
+async def test_the_stock_openai_package_uploads(bench: Any, client: httpx2.AsyncClient) -> None:
+    await bench.apply("support")
+    api = openai.AsyncOpenAI(base_url="http://ingest/v1", api_key="none", http_client=client)
+    columns = {"workload": "support", "prompt": "text", "completion": "category"}
+    made = await api.files.create(file=("q.csv", CSV), purpose="fine-tune", extra_body=columns)
+    assert (made.object, made.bytes) == ("file", len(CSV))
+    (job,) = await bench.run_jobs()
+    assert job.state == "done"
+    assert (await api.files.retrieve(made.id)).status == "processed"
+    assert [file.id async for file in api.files.list()] == [made.id]
+    assert (await api.files.content(made.id)).content == CSV
+    with pytest.raises(openai.BadRequestError, match="missing columns `prompt`, `completion`"):
+        await api.files.create(file=("q.csv", CSV), purpose="fine-tune")
+    assert (await api.files.delete(made.id)).deleted
