@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from opentelemetry.trace import SpanKind
 from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_events import Event, EventData
 from headrace_kit import telemetry
@@ -284,11 +285,17 @@ class Jobs:
     async def cancel(self, key: str) -> bool:
         """Ask a job to stop; return whether it was still open."""
         async with self._database.transaction() as session:
-            row = await session.get(JobRow, (self.kind, key))
-            if row is None or row.state not in _OPEN:
-                return False
-            row.cancel_requested = True
-        self.wake()
+            asked = await self.cancel_in(session, key)
+        if asked:
+            self.wake()
+        return asked
+
+    async def cancel_in(self, session: AsyncSession, key: str) -> bool:
+        """Ask a job to stop, in the transaction of a handler."""
+        row = await session.get(JobRow, (self.kind, key))
+        if row is None or row.state not in _OPEN:
+            return False
+        row.cancel_requested = True
         return True
 
     async def get(self, key: str) -> Job | None:

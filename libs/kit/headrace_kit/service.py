@@ -161,6 +161,10 @@ class Service:
         """Ask a job to stop; return whether it was still open."""
         return await self._jobs[kind].cancel(key)
 
+    async def cancel_job_in(self, uow: UnitOfWork, kind: str, key: str) -> bool:
+        """Ask a job to stop, in the transaction of a handler; it hears of it at a heartbeat."""
+        return await self._jobs[kind].cancel_in(uow.session, key)
+
     async def get_job(self, kind: str, key: str) -> Job | None:
         """Return a job."""
         return await self._jobs[kind].get(key)

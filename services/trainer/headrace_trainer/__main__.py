@@ -1,0 +1,5 @@
+"""Run the trainer."""
+
+from headrace_trainer.app import build
+
+build().run()

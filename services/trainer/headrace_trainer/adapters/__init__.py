@@ -1,0 +1,1 @@
+"""What core asks for: tables, Ray, MLflow, the job table."""

@@ -1,0 +1,121 @@
+"""The leased job: one training, from its run in MLflow to its outcome event."""
+
+import asyncio
+import time
+
+import structlog
+
+from headrace_events.training import (
+    TrainingCompleted,
+    TrainingFailed,
+    TrainingProgressed,
+    TrainingStarted,
+)
+from headrace_kit import Job, JobContext, JobRejected, UnitOfWork
+from headrace_trainer.adapters.ray_training import RayTraining, TrainingRefused
+from headrace_trainer.adapters.runs import Run, Runs
+from headrace_trainer.adapters.tables import ResultRow
+from headrace_trainer.core.specification import Outcome, Progress, Specification
+
+_LOG = structlog.get_logger(__name__)
+
+
+class TrainingJobs:
+    """Work and failure of the job."""
+
+    def __init__(self, training: RayTraining, runs: Runs, report_seconds: float) -> None:
+        self._training = training
+        self._runs = runs
+        self._report_seconds = report_seconds
+        self.progress: dict[str, Progress] = {}
+        """Of the trainings under way here, for HTTP."""
+
+    async def work(self, context: JobContext) -> None:
+        """Train and report; the outcome and the end of the job are one transaction."""
+        specification = Specification.model_validate(context.job.payload)
+        run = await asyncio.to_thread(self._runs.open, specification)
+        try:
+            outcome = await self._follow(context, specification, run)
+        except TrainingRefused as error:
+            raise JobRejected(str(error)) from None
+        finally:
+            self.progress.pop(specification.job_id, None)
+        artefact = await asyncio.to_thread(self._runs.close, run, outcome)
+        async with context.finish() as uow:
+            uow.session.add(
+                ResultRow(
+                    job_id=specification.job_id,
+                    run_id=run.run_id,
+                    artefact=artefact.model_dump(),
+                    steps=outcome.steps,
+                    planned_steps=outcome.planned_steps,
+                    tokens=outcome.tokens,
+                    seconds=outcome.seconds,
+                    loss=outcome.loss,
+                )
+            )
+            uow.emit(
+                TrainingCompleted(
+                    job_id=specification.job_id,
+                    run_id=run.run_id,
+                    base=specification.base,
+                    dataset=specification.dataset,
+                    artefact=artefact,
+                    steps=outcome.steps,
+                    planned_steps=outcome.planned_steps,
+                    seconds=outcome.seconds,
+                    metrics={
+                        "loss": outcome.loss,
+                        "tokens": outcome.tokens,
+                        "tokens_per_second": outcome.tokens / max(outcome.seconds, 1e-9),
+                        "stopped_early": float(outcome.stopped_early),
+                    },
+                )
+            )
+
+    async def _follow(self, context: JobContext, specification: Specification, run: Run) -> Outcome:
+        started = False
+        unlogged: list[Progress] = []
+        reported = time.monotonic()
+        async for item in self._training.run(specification):
+            if isinstance(item, Outcome):
+                await asyncio.to_thread(self._runs.log, run, unlogged)
+                return item
+            self.progress[specification.job_id] = item
+            if not started:
+                started = True
+                await context.report(
+                    TrainingStarted(
+                        job_id=specification.job_id,
+                        base=specification.base,
+                        dataset=specification.dataset,
+                        steps=item.steps,
+                        resumed_at_step=item.resumed_at_step,
+                    )
+                )
+                continue
+            unlogged.append(item)
+            if time.monotonic() - reported < self._report_seconds:
+                continue
+            reported = time.monotonic()
+            await context.report(
+                TrainingProgressed(
+                    job_id=specification.job_id,
+                    step=item.step,
+                    steps=item.steps,
+                    loss=item.loss,
+                    tokens_per_second=item.tokens_per_second,
+                )
+            )
+            await asyncio.to_thread(self._runs.log, run, unlogged)
+            unlogged = []
+        raise RuntimeError("the training ended without an outcome")
+
+    async def failed(self, job: Job, reason: str, uow: UnitOfWork) -> None:
+        """Say that there will be no adapter, and end the run in MLflow."""
+        cancelled = job.cancel_requested or reason == "cancelled"
+        uow.emit(TrainingFailed(job_id=job.key, reason=reason, cancelled=cancelled))
+        try:
+            await asyncio.to_thread(self._runs.fail, job.key, job.workload)
+        except Exception as error:  # noqa: BLE001 - MLflow away must not hide the failure
+            _LOG.warning("MLflow run left open", job=job.key, error=type(error).__name__)
