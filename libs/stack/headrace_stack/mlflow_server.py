@@ -16,7 +16,7 @@ TRACES_EXPERIMENT = "headrace-traces"
 FIRST_EXPERIMENT = "1"
 """The id that a fresh database gives to the experiment made first after the default one."""
 
-NICENESS = 5
+NICENESS = 10
 """Nobody waits for it; at the start of a stack the services and the model come first."""
 
 ENVIRONMENT = {

@@ -44,7 +44,7 @@ def environment(home: Path) -> dict[str, str]:
         "RAY_prestart_worker_first_driver": "0",
         "RAY_num_workers_soft_limit": "1",
         # By default 15, which keeps a replica from starting while anything else has work.
-        "RAY_worker_niceness": "5",
+        "RAY_worker_niceness": "0",
         "RAY_ROTATION_MAX_BYTES": str(10 * MIB),
         "RAY_ROTATION_BACKUP_COUNT": "1",
         "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
