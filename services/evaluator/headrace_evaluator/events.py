@@ -12,8 +12,8 @@ from headrace_evaluator.core.evaluate import (
     evaluate,
     request_for,
 )
+from headrace_evaluator.core.order import Order
 from headrace_evaluator.core.scores import model_key
-from headrace_evaluator.core.verdict import Order
 from headrace_events.evaluation import EvaluationFailed, EvaluationRequested
 from headrace_events.models import ModelRegistered
 from headrace_events.references import DatasetRef, ModelRef

@@ -5,8 +5,9 @@ import math
 import pytest
 
 from headrace_evaluator.core.gates import decide
+from headrace_evaluator.core.order import Order
 from headrace_evaluator.core.scores import Asking, RowScore, RowScores, Scored, join, model_key
-from headrace_evaluator.core.verdict import Order, judge
+from headrace_evaluator.core.verdict import judge
 from headrace_events.references import ArtefactRef, DatasetRef, ModelRef, TableRef
 from headrace_events.workload import Evaluate, Gate
 

@@ -14,6 +14,8 @@ from headrace_trainer.jobs import TrainingJobs
 from headrace_trainer.settings import Settings
 
 _LEASE_SECONDS = 30.0
+# A training costs minutes; a process killed a few times must not lose it.
+_MAX_ATTEMPTS = 5
 
 
 def build(settings: Settings | None = None) -> Service:
@@ -28,7 +30,13 @@ def build(settings: Settings | None = None) -> Service:
     service.on(DatasetCurated, handlers.dataset_curated)
     service.on(TrainingRequested, handlers.training_requested)
     service.on(TrainingCancelRequested, handlers.cancel_requested)
-    service.jobs(JOB, jobs.work, failed=jobs.failed, lease_seconds=_LEASE_SECONDS)
+    service.jobs(
+        JOB,
+        jobs.work,
+        failed=jobs.failed,
+        lease_seconds=_LEASE_SECONDS,
+        max_attempts=_MAX_ATTEMPTS,
+    )
     service.api.include_router(api.router(service, jobs))
     return service
 

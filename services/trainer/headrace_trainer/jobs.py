@@ -29,6 +29,7 @@ class TrainingJobs:
         self._report_seconds = report_seconds
         self.progress: dict[str, Progress] = {}
         """Of the trainings under way here, for HTTP."""
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def work(self, context: JobContext) -> None:
         """Train and report; the outcome and the end of the job are one transaction."""
@@ -115,6 +116,12 @@ class TrainingJobs:
         """Say that there will be no adapter, and end the run in MLflow."""
         cancelled = job.cancel_requested or reason == "cancelled"
         uow.emit(TrainingFailed(job_id=job.key, reason=reason, cancelled=cancelled))
+        # Beside the transaction, which must not wait for another server.
+        closing = asyncio.create_task(self._close_run(job))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def _close_run(self, job: Job) -> None:
         try:
             await asyncio.to_thread(self._runs.fail, job.key, job.workload)
         except Exception as error:  # noqa: BLE001 - MLflow away must not hide the failure

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_evaluator.adapters.tables import EvaluationRow
-from headrace_evaluator.core.verdict import Order
+from headrace_evaluator.core.order import Order
 from headrace_events.evaluation import EvaluationCompleted
 
 _ORDER = {"model", "incumbent", "dataset"}

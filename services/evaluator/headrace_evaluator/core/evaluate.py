@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
+from headrace_evaluator.core.order import Order
 from headrace_evaluator.core.scores import Asking, RowScores, Scored, ScoringRequest, model_key
-from headrace_evaluator.core.verdict import Order, judge
 from headrace_events.evaluation import EvaluationCompleted
 from headrace_events.workload import Manifest
 
@@ -52,6 +52,8 @@ async def evaluate(
     order: Order, manifest: Manifest, request: ScoringRequest, scorer: Scorer
 ) -> Evaluation:
     """Score and judge."""
+    from headrace_evaluator.core.verdict import judge  # numpy: not at the start of the service
+
     started = time.monotonic()
     scored = await scorer.score(request)
     scores = {

@@ -5,6 +5,7 @@ train controller and its workers, so a resumed training never runs beside its pr
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +16,11 @@ from headrace_trainer.core.specification import Outcome, Progress, Specification
 _LOG = structlog.get_logger(__name__)
 _NAMESPACE = "headrace"
 _POLL_SECONDS = 0.5
+_WORKER_ENVIRONMENT = {
+    # A thread that waits for another must not hold a core that somebody else could use.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "TOKENIZERS_PARALLELISM": "false",
+}
 
 
 class TrainingRefused(Exception):
@@ -60,8 +66,10 @@ class RayTraining:
             namespace=_NAMESPACE,
             ignore_reinit_error=True,
             configure_logging=False,
+            runtime_env={"env_vars": _WORKER_ENVIRONMENT},
         )
-        name = f"board-{specification.job_id}"
+        # Named anew at each attempt: a killed predecessor's board may still be on its way out.
+        name = f"board-{specification.job_id}-{secrets.token_hex(4)}"
         actor: Any = ray.remote(num_cpus=0)(_Board)
         board = actor.options(name=name).remote()
         # The name must be known before a worker asks for it.
@@ -102,6 +110,7 @@ def _fit(specification: dict[str, Any], storage: str, threads: int, board: str) 
     from headrace_models.errors import ModelError
     from headrace_trainer.adapters import worker
     from headrace_trainer.adapters.rows import DatasetUnreadable
+    from headrace_trainer.core.examples import NothingToLearn
 
     recipe = specification["train"]
     gpus = recipe["gpus_per_worker"]
@@ -131,7 +140,7 @@ def _fit(specification: dict[str, Any], storage: str, threads: int, board: str) 
         result = trainer.fit()
     except Exception as error:  # noqa: BLE001 - its message may quote a row
         for cause in _causes(error):
-            if isinstance(cause, ModelError | DatasetUnreadable):
+            if isinstance(cause, ModelError | DatasetUnreadable | NothingToLearn):
                 raise TrainingRefused(str(cause)) from None
         named = ", ".join(dict.fromkeys(type(cause).__name__ for cause in _causes(error)))
         raise TrainingBroken(f"the training ended with {named}") from None

@@ -1,6 +1,9 @@
 """Runs in MLflow: one per training job, found again by its tag."""
 
 import math
+import os
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +15,9 @@ from headrace_trainer.core.specification import Outcome, Progress, Specification
 
 _JOB_TAG = "headrace.job_id"
 _ADAPTER = "adapter"
+# A job is tried again with its own back-off: the client alone would hold it for ten minutes.
+_CLIENT_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+_IMPORTING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,6 @@ class Runs:
 
     def log(self, run: Run, progress: Sequence[Progress]) -> None:
         """Log the curve."""
-        import time
-
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
@@ -114,6 +118,10 @@ class Runs:
             client.set_terminated(run.info.run_id, "FAILED")
 
     def _client(self) -> Any:
-        from mlflow import MlflowClient
+        # mlflow's modules import one another in circles: two threads at once would deadlock.
+        with _IMPORTING:
+            for name, value in _CLIENT_LIMITS.items():
+                os.environ.setdefault(name, value)
+            from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=self._url)

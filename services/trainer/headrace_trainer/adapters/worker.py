@@ -12,10 +12,10 @@ def train(config: dict[str, Any]) -> None:
     import ray
     from ray import train as ray_train
 
-    from headrace_models import chat
     from headrace_models.loading import load_base, load_tokenizer, set_threads
     from headrace_trainer.adapters.rows import train_rows
     from headrace_trainer.core import checkpoint
+    from headrace_trainer.core.examples import encode_rows
     from headrace_trainer.core.loop import Loop
     from headrace_trainer.core.lora import add_adapter
     from headrace_trainer.core.plan import plan_training
@@ -27,17 +27,8 @@ def train(config: dict[str, Any]) -> None:
     rank, world = context.get_world_rank(), context.get_world_size()
 
     tokenizer = load_tokenizer(specification.base)
-    pairs = train_rows(specification.dataset)
-    examples = [
-        example
-        for prompt, completion in pairs
-        if len(
-            (
-                example := chat.encode_example(prompt, completion, tokenizer, specification.system)
-            ).ids
-        )
-        <= recipe.max_tokens
-    ]
+    rows = train_rows(specification.dataset)
+    examples = encode_rows(rows, tokenizer, recipe.max_tokens, specification.system)
     plan = plan_training(len(examples), recipe)
     model = add_adapter(load_base(specification.base), recipe.rank, recipe.seed)
     loop = Loop(model, examples, plan, pad=int(tokenizer.pad_token_id), rank=rank, world=world)

@@ -14,21 +14,17 @@ def add_adapter(
     base: "PreTrainedModel",
     rank: int,
     seed: int,
-    targets: list[str] | None = None,
-    lower: float = 0.0,
 ) -> "PeftModel":
     """Freeze `base` and put a trainable LoRA on it."""
     import torch
     from peft import LoraConfig, TaskType, get_peft_model
 
     torch.manual_seed(seed)
-    layers = int(base.config.num_hidden_layers)
     config = LoraConfig(
         task_type=TaskType.CAUSAL_LM,
         r=rank,
         lora_alpha=2 * rank,
         lora_dropout=0.0,
-        target_modules=targets or _TARGETS,
-        layers_to_transform=list(range(int(layers * lower), layers)),
+        target_modules=_TARGETS,
     )
     return get_peft_model(base, config)
