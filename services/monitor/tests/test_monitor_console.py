@@ -129,12 +129,14 @@ async def test_an_event_lights_up_its_way(
             """() => {
                 const trainer = document.querySelector('.node[data-service="trainer"]');
                 new MutationObserver(() => {
-                    if (trainer.classList.contains("lit")) window.trainerWasLit = true;
+                    if (trainer.classList.contains("lit")) trainer.dataset.wasLit = "yes";
                 }).observe(trainer, { attributeFilter: ["class"] });
             }"""
         )
         await story.curated(1)
-        await page.wait_for_function("window.trainerWasLit", timeout=20 * SECONDS_MS)
+        await expect(page.locator('.node[data-service="trainer"]')).to_have_attribute(
+            "data-was-lit", "yes"
+        )
         await expect(page.locator("#passing")).to_contain_text("data-quality → trainer")
 
 
