@@ -8,7 +8,7 @@ def test_importing_the_app_loads_nothing_heavy() -> None:
     code = (
         "import sys, headrace_monitor.app; "
         "print([m for m in ('torch', 'numpy', 'transformers', 'ray', 'mlflow', 'polars', "
-        "'deltalake') if m in sys.modules])"
+        "'deltalake', 'aiohttp') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

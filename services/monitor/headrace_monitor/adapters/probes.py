@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import aiohttp
+if TYPE_CHECKING:
+    import aiohttp
 
-_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
+_TIMEOUT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,12 @@ class Probes:
         if not self._urls:
             return False
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
+            # Here: it is a tenth of the app's start, and a monitor without services needs none.
+            import aiohttp
+
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
+            )
         session = self._session
         answers = await asyncio.gather(*(_ask(session, n, u) for n, u in self._urls.items()))
         before = {name: (s.state, s.detail) for name, s in self.states.items()}
@@ -47,7 +53,9 @@ class Probes:
             await self._session.close()
 
 
-async def _ask(session: aiohttp.ClientSession, name: str, url: str) -> ServiceState:
+async def _ask(session: "aiohttp.ClientSession", name: str, url: str) -> ServiceState:
+    import aiohttp
+
     now = datetime.now(UTC)
     try:
         async with session.get(url) as response:
