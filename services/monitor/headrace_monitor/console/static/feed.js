@@ -50,10 +50,14 @@ function remember(event) {
   if (known.size > 600) known.delete(known.keys().next().value);
 }
 
-// Progress of one training is one line that moves, not fifty.
-function replaceable(list, event) {
-  const first = list.firstElementChild;
-  return event.type === "training.progressed" && first?.dataset.key === `${event.type} ${event.subject} ${event.workload}` ? first : null;
+// Progress of one training is one line that moves, not fifty: the line since the newest start.
+function earlierProgress(list, event) {
+  if (event.type !== "training.progressed") return null;
+  for (const item of list.children) {
+    if (item.dataset.key === `${event.type} ${event.workload}`) return item;
+    if (item.dataset.key === `training.started ${event.workload}`) return null;
+  }
+  return null;
 }
 
 export function add(event, links, workload, fresh = true) {
@@ -62,12 +66,13 @@ export function add(event, links, workload, fresh = true) {
   if (workload && event.workload !== workload && event.workload !== "headrace") return true;
   const list = byId("feed");
   const item = row(event, links);
-  item.dataset.key = `${event.type} ${event.subject} ${event.workload}`;
+  item.dataset.key = `${event.type} ${event.workload}`;
   if (fresh) item.classList.add("fresh");
-  const old = replaceable(list, event);
+  const old = earlierProgress(list, event);
+  if (old && old.dataset.time > event.time) return true;
+  old?.remove();
   item.dataset.time = event.time;
-  if (old) old.replaceWith(item);
-  else list.insertBefore(item, [...list.children].find((other) => other.dataset.time <= event.time) ?? null);
+  list.insertBefore(item, [...list.children].find((other) => other.dataset.time <= event.time) ?? null);
   while (list.childElementCount > SHOWN) list.lastElementChild.remove();
   setText("feed-count", plural(list.childElementCount, "event"));
   return true;
