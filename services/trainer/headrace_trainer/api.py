@@ -10,7 +10,7 @@ from sqlalchemy import select
 from headrace_events import new_id
 from headrace_kit import Job, Service
 from headrace_trainer.adapters.tables import ResultRow
-from headrace_trainer.core.specification import Specification
+from headrace_trainer.core.specification import Order
 from headrace_trainer.events import JOB, enqueue, newest_dataset
 from headrace_trainer.jobs import TrainingJobs
 
@@ -48,7 +48,7 @@ def router(service: Service, jobs: TrainingJobs) -> APIRouter:
                 return _problem(
                     409, f"`{body.model}` has no dataset version yet: land records first", "model"
                 )
-            await enqueue(uow, manifest, dataset, identity)
+            await enqueue(uow, manifest, body.model, dataset, identity)
         return await _shown(identity)
 
     @api.get("")
@@ -76,24 +76,25 @@ def router(service: Service, jobs: TrainingJobs) -> APIRouter:
         return await _describe(job) if job else {}
 
     async def _describe(job: Job) -> dict[str, Any]:
-        specification = Specification.model_validate(job.payload)
+        order = Order.model_validate(job.payload)
+        recipe = order.specification
         async with service.unit_of_work() as uow:
             result = await uow.session.scalar(select(ResultRow).where(ResultRow.job_id == job.key))
         progress = jobs.progress.get(job.key)
         return {
             "id": job.key,
             "object": "fine_tuning.job",
-            "model": specification.base,
+            "model": recipe.base if recipe else None,
             "workload": job.workload,
             "created_at": int(job.created_at.timestamp()),
             "finished_at": int(job.finished_at.timestamp()) if job.finished_at else None,
             "status": _STATUS.get(job.state, job.state),
             "fine_tuned_model": job.workload if result else None,
             "trained_tokens": result.tokens if result else None,
-            "training_file": specification.dataset.table.uri,
-            "dataset_version": specification.dataset.version,
-            "hyperparameters": specification.train.model_dump(),
-            "seed": specification.train.seed,
+            "training_file": order.dataset.table.uri,
+            "dataset_version": order.dataset.version,
+            "hyperparameters": recipe.train.model_dump() if recipe else None,
+            "seed": recipe.train.seed if recipe else None,
             "attempt": job.attempt,
             "progress": progress.model_dump() if progress else None,
             "result": (

@@ -10,12 +10,10 @@ from headrace_trainer.adapters.ray_training import RayTraining
 from headrace_trainer.adapters.runs import Runs
 from headrace_trainer.adapters.tables import Base
 from headrace_trainer.events import JOB, Handlers
-from headrace_trainer.jobs import TrainingJobs
+from headrace_trainer.jobs import MAX_ATTEMPTS, TrainingJobs
 from headrace_trainer.settings import Settings
 
 _LEASE_SECONDS = 30.0
-# A training costs minutes; a process killed a few times must not lose it.
-_MAX_ATTEMPTS = 5
 
 
 def build(settings: Settings | None = None) -> Service:
@@ -25,7 +23,9 @@ def build(settings: Settings | None = None) -> Service:
     training = RayTraining(
         settings.ray.address, checkpoint_root(settings.storage.root), settings.training.threads
     )
-    jobs = TrainingJobs(training, Runs(settings.mlflow.url), settings.training.report_seconds)
+    jobs = TrainingJobs(
+        service, training, Runs(settings.mlflow.url), settings.training.report_seconds
+    )
     handlers = Handlers(service)
     service.on(DatasetCurated, handlers.dataset_curated)
     service.on(TrainingRequested, handlers.training_requested)
@@ -35,7 +35,7 @@ def build(settings: Settings | None = None) -> Service:
         jobs.work,
         failed=jobs.failed,
         lease_seconds=_LEASE_SECONDS,
-        max_attempts=_MAX_ATTEMPTS,
+        max_attempts=MAX_ATTEMPTS,
     )
     service.api.include_router(api.router(service, jobs))
     return service

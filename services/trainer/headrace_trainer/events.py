@@ -7,7 +7,7 @@ from headrace_events.training import TrainingCancelRequested, TrainingFailed, Tr
 from headrace_events.workload import Manifest
 from headrace_kit import Service, UnitOfWork
 from headrace_trainer.adapters.tables import DatasetRow
-from headrace_trainer.core.specification import Specification
+from headrace_trainer.core.specification import Order
 
 JOB = "training"
 
@@ -17,22 +17,14 @@ def job_id(event: Event[DatasetCurated] | Event[TrainingRequested]) -> str:
     return f"ftjob-{event.id}"
 
 
-async def enqueue(uow: UnitOfWork, manifest: Manifest, dataset: DatasetRef, identity: str) -> None:
-    """Write the job with everything that the training depends on."""
-    specification = Specification(
-        job_id=identity,
-        workload=manifest.metadata.name,
-        base=manifest.spec.base,
-        system=manifest.spec.system,
-        dataset=dataset,
-        train=manifest.spec.train,
-    )
-    await uow.enqueue(
-        JOB,
-        identity,
-        specification.model_dump(mode="json"),
-        workload=manifest.metadata.name,
-    )
+async def enqueue(
+    uow: UnitOfWork, manifest: Manifest | None, workload: str, dataset: DatasetRef, identity: str
+) -> None:
+    """Write the job, with the recipe if the manifest is known yet."""
+    order = Order(job_id=identity, workload=workload, dataset=dataset)
+    if manifest is not None:
+        order = order.settled(manifest)
+    await uow.enqueue(JOB, identity, order.model_dump(mode="json"), workload=workload)
 
 
 class Handlers:
@@ -57,7 +49,8 @@ class Handlers:
         """Train on the dataset version that was named, or on the newest."""
         dataset = event.data.dataset or await newest_dataset(uow, event.workload)
         if dataset is None:
-            self._fail(event, uow, "there is no dataset version yet: land records first")
+            reason = "there is no dataset version yet: land records first"
+            uow.emit(TrainingFailed(job_id=job_id(event), reason=reason))
             return
         await self._start(event, uow, dataset)
 
@@ -74,16 +67,7 @@ class Handlers:
         dataset: DatasetRef,
     ) -> None:
         manifest = self._service.workloads.get(event.workload)
-        if manifest is None:
-            self._fail(event, uow, "the workload's manifest is not known: `headrace apply` it")
-            return
-        await enqueue(uow, manifest, dataset, job_id(event))
-
-    @staticmethod
-    def _fail(
-        event: Event[DatasetCurated] | Event[TrainingRequested], uow: UnitOfWork, reason: str
-    ) -> None:
-        uow.emit(TrainingFailed(job_id=job_id(event), reason=reason))
+        await enqueue(uow, manifest, event.workload, dataset, job_id(event))
 
 
 async def newest_dataset(uow: UnitOfWork, workload: str) -> DatasetRef | None:

@@ -11,19 +11,30 @@ from headrace_events.training import (
     TrainingProgressed,
     TrainingStarted,
 )
-from headrace_kit import Job, JobContext, JobRejected, UnitOfWork
+from headrace_kit import Job, JobContext, JobRejected, Service, UnitOfWork
+from headrace_trainer.adapters.orders import keep_order
 from headrace_trainer.adapters.ray_training import RayTraining, TrainingRefused
 from headrace_trainer.adapters.runs import Run, Runs
 from headrace_trainer.adapters.tables import ResultRow
-from headrace_trainer.core.specification import Outcome, Progress, Specification
+from headrace_trainer.core.specification import Order, Outcome, Progress, Specification
+from headrace_trainer.events import JOB
 
+# A training costs minutes; a process killed a few times must not lose it.
+MAX_ATTEMPTS = 5
 _LOG = structlog.get_logger(__name__)
+
+
+class ManifestMissing(Exception):
+    """No manifest of the workload is known yet."""
 
 
 class TrainingJobs:
     """Work and failure of the job."""
 
-    def __init__(self, training: RayTraining, runs: Runs, report_seconds: float) -> None:
+    def __init__(
+        self, service: Service, training: RayTraining, runs: Runs, report_seconds: float
+    ) -> None:
+        self._service = service
         self._training = training
         self._runs = runs
         self._report_seconds = report_seconds
@@ -33,7 +44,7 @@ class TrainingJobs:
 
     async def work(self, context: JobContext) -> None:
         """Train and report; the outcome and the end of the job are one transaction."""
-        specification = Specification.model_validate(context.job.payload)
+        specification = await self._specification(context.job)
         run = await asyncio.to_thread(self._runs.open, specification)
         try:
             outcome = await self._follow(context, specification, run)
@@ -73,6 +84,25 @@ class TrainingJobs:
                     },
                 )
             )
+
+    async def _specification(self, job: Job) -> Specification:
+        """Return the recipe; one that had to wait for its manifest is kept for later attempts."""
+        order = Order.model_validate(job.payload)
+        if order.specification is not None:
+            return order.specification
+        manifest = self._service.workloads.get(job.workload)
+        if manifest is None:
+            if job.attempt < MAX_ATTEMPTS:
+                raise ManifestMissing(job.workload)
+            raise JobRejected(
+                f"no manifest of workload {job.workload} is known: apply it with `headrace apply` "
+                "and ask for the training again"
+            )
+        order = order.settled(manifest)
+        async with self._service.unit_of_work() as uow:
+            await keep_order(uow.session, JOB, order)
+        assert order.specification is not None  # noqa: S101 - `settled` has just set it
+        return order.specification
 
     async def _follow(self, context: JobContext, specification: Specification, run: Run) -> Outcome:
         started = False

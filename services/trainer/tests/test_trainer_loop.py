@@ -42,6 +42,8 @@ def fresh(seed: int = 0, steps: int = 12, examples: list[EncodedExample] | None 
         num_attention_heads=4,
         num_key_value_heads=2,
         tie_word_embeddings=True,
+        # The head is frozen: with the usual tiny weights no hidden state could give a sure answer.
+        initializer_range=0.3,
     )
     rows = examples or EXAMPLES
     train = Train(batch_size=8, epochs=1000, max_steps=steps, seed=seed, learning_rate=1e-2)
@@ -64,9 +66,6 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return one.keys() == other.keys() and all(bool((one[n] == other[n]).all()) for n in one)
 
 
-@pytest.mark.xfail(
-    reason="draft: on a random base of this size the loss falls to 0.87, not 0.6; issue 3 is open"
-)
 def test_it_learns_and_touches_only_the_adapter() -> None:
     model, loop = fresh(steps=150)
     frozen = {n: p.clone() for n, p in model.named_parameters() if not p.requires_grad}

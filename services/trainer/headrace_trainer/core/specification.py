@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from headrace_events.references import DatasetRef
-from headrace_events.workload import Train
+from headrace_events.workload import Manifest, Train
 
 
 class Specification(BaseModel):
@@ -17,6 +17,34 @@ class Specification(BaseModel):
     system: str | None = None
     dataset: DatasetRef
     train: Train
+
+
+class Order(BaseModel):
+    """What a job is asked to train; the recipe is fixed as soon as the manifest is known.
+
+    Topics have no order among themselves: a dataset can be heard of before its manifest.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    job_id: str
+    workload: str
+    dataset: DatasetRef
+    specification: Specification | None = None
+
+    def settled(self, manifest: Manifest) -> "Order":
+        """Take over the recipe; a later manifest changes nothing in a job that has one."""
+        if self.specification is not None:
+            return self
+        specification = Specification(
+            job_id=self.job_id,
+            workload=self.workload,
+            base=manifest.spec.base,
+            system=manifest.spec.system,
+            dataset=self.dataset,
+            train=manifest.spec.train,
+        )
+        return self.model_copy(update={"specification": specification})
 
 
 class Progress(BaseModel):
