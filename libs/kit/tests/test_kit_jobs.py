@@ -47,6 +47,26 @@ async def enqueue(units: UnitsOfWork, key: str = "k") -> None:
         await uow.enqueue("kind", key, {"n": 1})
 
 
+async def leased(database: Database, owner: str, lease: timedelta) -> None:
+    """A job at its first attempt, whose worker was killed."""
+    now = datetime.now(UTC)
+    async with database.transaction() as session:
+        session.add(
+            JobRow(
+                kind="kind",
+                key="k",
+                workload="w",
+                payload={},
+                cause=None,
+                state="running",
+                attempt=1,
+                owner=owner,
+                lease_until=now + lease,
+                created_at=now,
+            )
+        )
+
+
 async def wait_for(jobs: Jobs, state: str, key: str = "k") -> Job:
     for _ in range(300):
         job = await jobs.get(key)
@@ -114,21 +134,7 @@ async def test_a_rejected_job_is_not_retried(database, units) -> None:
 
 
 async def test_a_dead_workers_job_goes_to_another_when_its_lease_is_out(database, units) -> None:
-    async with database.transaction() as session:
-        session.add(
-            JobRow(
-                kind="kind",
-                key="k",
-                workload="w",
-                payload={},
-                cause=None,
-                state="running",
-                attempt=1,
-                owner="dead",
-                lease_until=datetime.now(UTC) + timedelta(seconds=0.5),
-                created_at=datetime.now(UTC),
-            )
-        )
+    await leased(database, "dead", timedelta(seconds=0.5))
 
     async def work(ctx: JobContext) -> None:
         async with ctx.finish():
@@ -144,21 +150,7 @@ async def test_a_dead_workers_job_goes_to_another_when_its_lease_is_out(database
 
 
 async def test_a_restarted_process_takes_its_own_job_at_once(database, units) -> None:
-    async with database.transaction() as session:
-        session.add(
-            JobRow(
-                kind="kind",
-                key="k",
-                workload="w",
-                payload={},
-                cause=None,
-                state="running",
-                attempt=1,
-                owner="a",
-                lease_until=datetime.now(UTC) + timedelta(hours=1),
-                created_at=datetime.now(UTC),
-            )
-        )
+    await leased(database, "a", timedelta(hours=1))
 
     async def work(ctx: JobContext) -> None:
         async with ctx.finish():
@@ -166,7 +158,8 @@ async def test_a_restarted_process_takes_its_own_job_at_once(database, units) ->
 
     jobs = make(database, units, work, owner="a")
     async with Running(jobs):
-        await wait_for(jobs, "done")
+        job = await wait_for(jobs, "done")
+    assert job.attempt == 2
 
 
 async def test_a_worker_that_lost_its_lease_has_no_say(database, units) -> None:

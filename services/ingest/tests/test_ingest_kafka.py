@@ -1,6 +1,7 @@
 """Ingest as a process on a real Kafka, killed with -9 at random moments."""
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -65,11 +66,9 @@ class Process:
 
     async def ready(self) -> None:
         for _ in range(600):
-            try:
+            with contextlib.suppress(aiohttp.ClientError):  # it does not listen yet
                 if (await self.get("/readyz"))["ready"]:
                     return
-            except aiohttp.ClientError:
-                pass
             await asyncio.sleep(0.1)
         raise TimeoutError("ingest is not ready")
 

@@ -1,6 +1,7 @@
 """A workload's life as events, and a monitor process to show it to."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -396,12 +397,11 @@ class MonitorProcess:
         deadline = time.monotonic() + seconds
         body: Any = None
         while time.monotonic() < deadline:
-            try:
+            # The service may be between a kill and its restart.
+            with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
                 body = self.get(path)
                 if good(body):
                     return body
-            except (urllib.error.URLError, ConnectionError, TimeoutError):
-                pass
             time.sleep(0.1)
         pytest.fail(f"{path} was not good within {seconds} s: {json.dumps(body)[:2000]}")
 

@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from headrace_stack import ray_head
-from headrace_stack.ports import free_port, free_range
+from headrace_stack.ports import free_port
 
 _READY_SECONDS = 240.0
 
@@ -75,36 +72,9 @@ class Processes:
 
 
 @pytest.fixture(scope="session")
-def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A real Ray head; what a driver needs in its environment."""
-    home = tmp_path_factory.mktemp("ray")
-    ray_head.make_token(home)
-    stack, first = secrets.token_hex(4), free_range(ray_head.PORTS)
-    environment = {**ray_head.environment(home), "OMP_NUM_THREADS": "1"}
-    log = home / "head.log"
-    with log.open("wb") as output:
-        head = subprocess.Popen(
-            ray_head.command(stack, first),
-            env={**os.environ, **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    folder = ray_head.temporary_folder(stack)
-    try:
-        until = time.monotonic() + 180
-        while not (folder / "ready").exists():
-            assert head.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
-            time.sleep(0.2)
-        yield {**environment, "HEADRACE_RAY__ADDRESS": f"127.0.0.1:{first}"}
-    finally:
-        head.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            head.wait(30)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(head.pid, signal.SIGKILL)  # its own session: only this head's processes
-        shutil.rmtree(folder, ignore_errors=True)
+def ray(ray_head_environment: dict[str, str]) -> dict[str, str]:
+    """What a driver needs in its environment to reach a real Ray head."""
+    return ray_head_environment
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Phone numbers: shapes found by a pattern, decided by Google's phonenumbers."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 
@@ -40,11 +41,10 @@ def _valid_length(candidate: str, region: str | None) -> int:
     decide = phonenumbers.is_possible_number if sure else phonenumbers.is_valid_number
     while candidate:
         number = "+" + candidate[2:] if region is None and candidate[0] == "0" else candidate
-        try:
+        # What cannot be parsed is no number; its first groups may still be one.
+        with contextlib.suppress(phonenumbers.NumberParseException):
             if decide(phonenumbers.parse(number, region)):
                 return len(candidate)
-        except phonenumbers.NumberParseException:
-            pass
         shorter = _LAST_GROUP.sub("", candidate)
         if shorter == candidate:
             return 0
