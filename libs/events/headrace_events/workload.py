@@ -22,7 +22,8 @@ class Strict(BaseModel):
 class Source(Strict):
     """Where records come from: a file, the interpreter's own documentation, or live traffic.
 
-    `part` takes a stable slice of the rows (by hash of the prompt), as half-open [from, to).
+    `part` takes a stable slice of the rows (by hash of the prompt), as half-open [from, to);
+    `limit` takes a stable sample of at most so many of them.
     """
 
     type: Literal["file", "python_docs"]

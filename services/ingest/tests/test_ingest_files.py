@@ -8,7 +8,7 @@ import pytest
 
 from headrace_ingest.adapters.files import Columns, fingerprint, read_content, read_rows
 from headrace_ingest.core.errors import UnreadableSource
-from headrace_ingest.core.records import Row
+from headrace_ingest.core.records import Row, select
 
 SECRET = "titkos"
 
@@ -158,3 +158,15 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
     assert fingerprint(str(missing)) != "missing"
     with pytest.raises(UnreadableSource, match="has 11 bytes, more than the 10"):
         read_content(str(missing), 10)
+
+
+def test_a_limit_samples_a_sorted_file_instead_of_taking_its_head() -> None:
+    rows = [
+        Row(f"question {label} {n}", f"label {label}") for label in range(20) for n in range(50)
+    ]
+    chosen = select(rows, limit=200)
+    assert len(chosen) == 200
+    # 200 of 1,000 rows drawn evenly miss one of 20 labels with a chance of about 20 * 0.8 ** 50.
+    assert {row.completion for row in chosen} == {row.completion for row in rows}
+    assert chosen == select(rows, limit=200)
+    assert [rows.index(row) for row in chosen] == sorted(rows.index(row) for row in chosen)

@@ -38,7 +38,11 @@ async def test_slices_part_the_rows() -> None:
     assert 0.45 < len(first) / len(rows) < 0.55
     # A row's slice does not depend on the rows around it.
     assert select(rows[::7], (0.0, 0.5)) == [r for r in rows[::7] if r in set(first)]
-    assert select(rows, (0.0, 0.5), 10) == first[:10]
+    # A limit takes the rows that lie first in the slice, in the order of the source.
+    limited = select(rows, (0.0, 0.5), 10)
+    lowest = sorted(first, key=lambda row: position(row.prompt))[:10]
+    assert len(limited) == 10 and set(limited) == set(lowest)
+    assert limited == [row for row in first if row in set(limited)]
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,17 @@ def position(prompt: str) -> float:
 def select(
     rows: Iterable[Row], part: tuple[float, float] = (0.0, 1.0), limit: int | None = None
 ) -> list[Row]:
-    """Return the rows whose prompt lies in the slice `part`, at most `limit`, in their order."""
+    """Return the rows whose prompt lies in the slice `part`, at most `limit`, in their order.
+
+    A limit takes a sample, the rows with the smallest positions: the first rows of a file that is
+    sorted by label would be of few labels.
+    """
     lower, upper = part
     chosen = [row for row in rows if lower <= position(row.prompt) < upper or part == (0.0, 1.0)]
-    return chosen if limit is None else chosen[:limit]
+    if limit is None or len(chosen) <= limit:
+        return chosen
+    ranked = sorted(range(len(chosen)), key=lambda index: (position(chosen[index].prompt), index))
+    return [chosen[index] for index in sorted(ranked[:limit])]
 
 
 def make_records(
