@@ -7,7 +7,7 @@ import pytest
 from headrace_ingest.adapters.docs_process import read_python_docs
 from headrace_ingest.adapters.python_docs.how_to import how_to
 from headrace_ingest.adapters.python_docs.sentences import first_paragraph, summary
-from headrace_ingest.core.records import Row, select
+from headrace_ingest.core.records import Row, position, select
 
 
 async def test_several_thousand_clean_rows_and_always_the_same() -> None:
