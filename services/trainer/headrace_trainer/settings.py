@@ -6,9 +6,13 @@ from headrace_kit import ServiceSettings
 
 
 class Training(BaseModel):
-    """How much of a machine one training may take."""
+    """How much of a machine one training may take.
 
-    threads: int = Field(2, ge=1, description="torch threads and logical Ray CPUs of a worker")
+    One thread by default: on two cores that the stack shares, two gave 77 tokens/s and one gave 110;
+    with the machine to itself two give 167.
+    """
+
+    threads: int = Field(1, ge=1, description="torch threads and logical Ray CPUs of a worker")
     report_seconds: float = Field(2.0, gt=0, description="between two progress events")
 
 

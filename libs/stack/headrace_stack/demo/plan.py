@@ -20,6 +20,11 @@ from headrace_events.workload import (
 _TRAINING_PART = (0.0, 0.85)
 _PRODUCT_PART = (0.85, 1.0)
 _PRODUCT_ROWS = 400
+# Labels are learnt later than a style of answering: 60 steps took 77 intents from 0 to 30 % exact
+# matches, 32 steps to 5 % (at a lower rate).
+_LABEL_STEPS_RATIO = 1.5
+# Small batches and a high rate: what a few hundred rows can teach in two minutes.
+_LEARNING_RATE = 2e-3
 
 
 @dataclass(frozen=True)
@@ -28,22 +33,18 @@ class Plan:
 
     manifest: Manifest
     product_source: Source
-    headline: str
-    """The metric that the closing table is about."""
-    feedback: int
-    """Corrected answers that start the second turn."""
 
 
 @dataclass(frozen=True)
 class Size:
     """How much work a run does; the small one is for tests."""
 
-    train_steps: int = 140
-    batch_size: int = 16
+    train_steps: int = 40
+    batch_size: int = 8
     rows: int = 2400
-    evaluation_rows: int = 100
-    min_requests: int = 20
-    feedback: int = 80
+    evaluation_rows: int = 64
+    min_requests: int = 10
+    feedback: int = 60
     margins: tuple[float, float] = (-0.02, -0.05)
     """Of the gates on ROUGE-L and exact match; wide ones test the loop, not the model."""
 
@@ -63,8 +64,7 @@ def python_docs(size: Size, name: str) -> Plan:
     """A documentation assistant, from the documentation that every interpreter carries."""
     source = Source(type="python_docs", part=_TRAINING_PART, limit=size.rows)
     product = Source(type="python_docs", part=_PRODUCT_PART, limit=_PRODUCT_ROWS)
-    # Answers are sentences: their words overlap more or less, few are equal to the letter.
-    return _plan(name, size, source, product, "rouge_l", max_tokens=40)
+    return _plan(name, size, source, product, size.train_steps, max_tokens=32)
 
 
 def own_file(path: Path, prompt: str, completion: str, size: Size, name: str) -> Plan:
@@ -72,7 +72,8 @@ def own_file(path: Path, prompt: str, completion: str, size: Size, name: str) ->
     fields = {"path": str(path.resolve()), "prompt": prompt, "completion": completion}
     source = Source(type="file", part=_TRAINING_PART, limit=size.rows, **fields)
     product = Source(type="file", part=_PRODUCT_PART, limit=_PRODUCT_ROWS, **fields)
-    return _plan(name, size, source, product, "exact_match", max_tokens=24)
+    steps = round(size.train_steps * _LABEL_STEPS_RATIO)
+    return _plan(name, size, source, product, steps, max_tokens=24)
 
 
 def renamed(plan: Plan, name: str) -> Plan:
@@ -82,7 +83,7 @@ def renamed(plan: Plan, name: str) -> Plan:
 
 
 def _plan(
-    name: str, size: Size, source: Source, product: Source, metric: str, max_tokens: int
+    name: str, size: Size, source: Source, product: Source, steps: int, max_tokens: int
 ) -> Plan:
     manifest = Manifest(
         apiVersion="headrace/v1",
@@ -91,8 +92,9 @@ def _plan(
         spec=Spec(
             data=Data(sources=(source,), min_rows=50, holdout=0.1, feedback_batch=size.feedback),
             train=Train(
-                max_steps=size.train_steps,
+                max_steps=steps,
                 batch_size=size.batch_size,
+                learning_rate=_LEARNING_RATE,
                 max_minutes=4,
                 epochs=4,
                 checkpoint_every=20,
@@ -107,7 +109,7 @@ def _plan(
             ),
             serve=Serve(
                 canary=Canary(
-                    steps=(25, 50),
+                    steps=(30, 60),
                     min_requests=size.min_requests,
                     # A candidate and an incumbent share two cores with all the rest here.
                     max_latency_ratio=4.0,
@@ -116,4 +118,4 @@ def _plan(
             ),
         ),
     )
-    return Plan(manifest, product, metric, size.feedback)
+    return Plan(manifest, product)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from headrace_client import Answer, HeadraceClient, HeadraceError
 
-_IN_FLIGHT = 8
+_IN_FLIGHT = 12
 _PAUSE_SECONDS = 0.3
 
 

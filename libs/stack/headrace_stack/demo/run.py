@@ -11,10 +11,10 @@ from rich.console import Console
 
 from headrace_client import HeadraceClient
 from headrace_events import Event
-from headrace_events.workload import Manifest, Source
+from headrace_events.workload import Source
 from headrace_stack.demo.plan import Plan
 from headrace_stack.demo.product import Product, Question, ask
-from headrace_stack.demo.story import Story, Turn
+from headrace_stack.demo.story import Story
 from headrace_stack.demo.view import View, answers_table, results_table
 from headrace_stack.demo.watch import Watch
 from headrace_stack.errors import StackError
@@ -51,6 +51,8 @@ class _Demo:
         self._plan = plan
         self._at = addresses
         self._workload = plan.manifest.metadata.name
+        # As many corrected answers as make ingest land a batch.
+        self._corrections = plan.manifest.spec.data.feedback_batch
         self._story = Story()
         self._console = console
         self._begun = time.monotonic()
@@ -62,9 +64,9 @@ class _Demo:
             HeadraceClient(self._at.kafka, name="sample-product") as client,
             Watch(self._at.kafka, self._workload) as watch,
         ):
-            product = Product(client, self._workload, questions[_SAMPLE:], self._plan.feedback)
+            product = Product(client, self._workload, questions[_SAMPLE:], self._corrections)
             with View(self._console, self._story, product.tally) as view:
-                await apply_manifest(self._at.kafka, self._plan.manifest)
+                await publish(self._at.kafka, self._plan.manifest)
                 before = asyncio.create_task(ask(client, self._workload, samples))
                 traffic = asyncio.create_task(product.run())
                 try:
@@ -88,7 +90,7 @@ class _Demo:
             if response.status >= 400:
                 raise DemoFailed(f"the data cannot be read: {body['error']['message']}")
         rows = [Question(row["prompt"], row["completion"]) for row in body["data"]]
-        needed = _SAMPLE + self._plan.feedback
+        needed = _SAMPLE + self._corrections
         if len(rows) < needed:
             raise DemoFailed(
                 f"the data are too few: {len(rows)} rows are left for the sample product service, "
@@ -176,13 +178,3 @@ def _steer(product: Product, story: Story) -> None:
         product.open()
     else:
         product.close()
-
-
-async def apply_manifest(kafka: str, manifest: Manifest) -> None:
-    """Publish the manifest, as `headrace apply` does."""
-    await publish(kafka, manifest)
-
-
-def turns_of(story: Story) -> list[Turn]:
-    """Return the turns that came to a decision."""
-    return [turn for turn in story.turns if turn.over]
