@@ -8,8 +8,8 @@ from headrace_kit import ServiceSettings
 class Training(BaseModel):
     """How much of a machine one training may take.
 
-    One thread by default: on two cores that the stack shares, two gave 77 tokens/s and one gave 110;
-    with the machine to itself two give 167.
+    One thread by default: two gave 77 tokens/s on two cores that the whole stack shares;
+    alone on the machine two gave 167.
     """
 
     threads: int = Field(1, ge=1, description="torch threads and logical Ray CPUs of a worker")

@@ -39,11 +39,11 @@ class Plan:
 class Size:
     """How much work a run does; the small one is for tests."""
 
-    train_steps: int = 40
+    train_steps: int = 28
     batch_size: int = 8
     rows: int = 2400
-    evaluation_rows: int = 64
-    min_requests: int = 10
+    evaluation_rows: int = 48
+    min_requests: int = 8
     feedback: int = 60
     margins: tuple[float, float] = (-0.02, -0.05)
     """Of the gates on ROUGE-L and exact match; wide ones test the loop, not the model."""
@@ -64,7 +64,7 @@ def python_docs(size: Size, name: str) -> Plan:
     """A documentation assistant, from the documentation that every interpreter carries."""
     source = Source(type="python_docs", part=_TRAINING_PART, limit=size.rows)
     product = Source(type="python_docs", part=_PRODUCT_PART, limit=_PRODUCT_ROWS)
-    return _plan(name, size, source, product, size.train_steps, max_tokens=32)
+    return _plan(name, size, source, product, size.train_steps, max_tokens=24)
 
 
 def own_file(path: Path, prompt: str, completion: str, size: Size, name: str) -> Plan:
@@ -109,7 +109,7 @@ def _plan(
             ),
             serve=Serve(
                 canary=Canary(
-                    steps=(30, 60),
+                    steps=(40, 70),
                     min_requests=size.min_requests,
                     # A candidate and an incumbent share two cores with all the rest here.
                     max_latency_ratio=4.0,
