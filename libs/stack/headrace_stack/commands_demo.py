@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 from typing import Annotated
@@ -38,8 +40,8 @@ def demo(
     from headrace_stack.demo.plan import SMALL, Size, own_file, python_docs, renamed
     from headrace_stack.demo.run import Addresses, run
 
-    if data is not None and not data.is_file():
-        raise StackError(f"There is no file {data}. Give a CSV, JSONL or Parquet file to --data.")
+    if data is not None:
+        _check(data, prompt, completion)
     size = SMALL if small else Size()
     if data is None:
         plan = python_docs(size, name or "python-docs")
@@ -58,6 +60,22 @@ def demo(
             f"This stack has turned before; this run's workload is `{plan.manifest.metadata.name}`."
         )
     run(plan, Addresses(state.base_url, state.kafka, state.mlflow, state.traces), console)
+
+
+def _check(data: Path, prompt: str, completion: str) -> None:
+    """Let ingest say whether it would land the file, before anything is started."""
+    if not data.is_file():
+        raise StackError(f"There is no file {data}. Give a CSV, JSONL or Parquet file to --data.")
+    done = subprocess.run(
+        [sys.executable, "-m", "headrace_ingest.check_file", str(data),
+         "--prompt", prompt, "--completion", completion],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise StackError(
+            f"{data} cannot be used: {done.stderr.strip()}. Nothing was started. "
+            "--prompt and --completion name the file's columns."
+        )
 
 
 def _workload_name(data: Path) -> str:

@@ -52,6 +52,26 @@ def test_errors_are_one_clear_message(
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("rows.csv", b"question,answer\na,b\n", "missing columns `text`"),
+        ("rows.parquet", b"PAR1 but no more", "not Parquet"),
+        ("rows.docx", b"x", "`.docx` are not read"),
+    ],
+)
+def test_the_demo_refuses_a_file_before_anything_starts(
+    tmp_path: Path, file: str, content: bytes, says: str
+) -> None:
+    data = tmp_path / file
+    data.write_bytes(content)
+    home = tmp_path / "home"
+    done = headrace(home, "demo", "--data", str(data), "--prompt", "text")
+    assert done.returncode == 1
+    assert says in " ".join(done.stderr.split())
+    assert not home.exists()
+
+
 def test_status_and_down_where_nothing_runs(tmp_path: Path) -> None:
     status = headrace(tmp_path / "home", "status", "--json")
     assert status.returncode == 3
