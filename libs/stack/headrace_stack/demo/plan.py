@@ -39,10 +39,10 @@ class Plan:
 class Size:
     """How much work a run does; the small one is for tests."""
 
-    train_steps: int = 28
+    train_steps: int = 36
     batch_size: int = 8
     rows: int = 2400
-    evaluation_rows: int = 48
+    evaluation_rows: int = 64
     min_requests: int = 8
     feedback: int = 60
     margins: tuple[float, float] = (-0.02, -0.05)
