@@ -6,8 +6,10 @@ makes the experiment for traces before it serves.
 """
 
 import argparse
+import contextlib
 import json
 import os
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from typing import Any
 TRACES_EXPERIMENT = "headrace-traces"
 FIRST_EXPERIMENT = "1"
 """The id that a fresh database gives to the experiment made first after the default one."""
+
+_LOCK_SECONDS = 60
+"""How long a write waits for another; SQLite's own five seconds lost spans under load."""
 
 NICENESS = 10
 """Nobody waits for it; at the start of a stack the services and the model come first."""
@@ -52,13 +57,22 @@ def _note(home: Path) -> Path:
     return home / "mlflow" / "experiments.json"
 
 
+def _allow_readers_beside_a_writer(database: Path) -> None:
+    """Eight services send spans at once; the mode stays with the file."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
 def serve(home: Path, port: int) -> None:
     """Make what is missing in the home and serve until a signal."""
     folder = home / "mlflow"
     artefacts = folder / "artefacts"
     artefacts.mkdir(parents=True, exist_ok=True)
     os.nice(NICENESS)
-    store, root = f"sqlite:///{folder / 'mlflow.db'}", artefacts.as_uri()
+    database = folder / "mlflow.db"
+    _allow_readers_beside_a_writer(database)
+    store = f"sqlite:///{database}?timeout={_LOCK_SECONDS}"
+    root = artefacts.as_uri()
 
     # Names of the variables by which `mlflow server` configures its app (the version is pinned).
     from mlflow.server import constants
