@@ -39,7 +39,7 @@ class Plan:
 class Size:
     """How much work a run does; the small one is for tests."""
 
-    train_steps: int = 36
+    train_steps: int = 32
     batch_size: int = 8
     rows: int = 2400
     evaluation_rows: int = 64
