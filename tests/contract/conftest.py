@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +16,8 @@ from headrace_events import Event
 from headrace_kit.database import OutboxRow
 from headrace_kit.producer import Producer
 
-# Their start hooks reach for an engine; nothing of it is needed to take an event in.
-_HOOKS_NEED_ENGINES = {"serving"}
+# Serving answers by its echo engine: no model, no Ray.
+_SETTINGS: dict[str, dict[str, Any]] = {"serving": {"serving": {"engine": "echo"}}}
 
 
 @dataclass
@@ -96,22 +96,18 @@ def wired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wire:
             storage={"root": str(tmp_path / "storage")},
             # The first failure counts: a retry would hide it.
             kafka={"retry_backoff_seconds": (), "dead_letter_limit": 1000},
-            **({"replicas": {"patience_seconds": 0.1}} if name == "serving" else {}),
+            **_SETTINGS.get(name, {}),
         )
         found.service = importlib.import_module(f"{package}.app").build(settings)
         await found.service.database.create()
         await found.service.workloads.load(found.service.database)
-        hooks: list[Callable[[], Awaitable[None]]] = []
-        if name not in _HOOKS_NEED_ENGINES:
-            hooks = found.service._start_hooks
-        for hook in hooks:
+        for hook in found.service._start_hooks:
             await hook()
         try:
             yield found
         finally:
-            if hooks:
-                for hook in reversed(found.service._stop_hooks):
-                    await hook()
+            for hook in reversed(found.service._stop_hooks):
+                await hook()
             await found.service.database.close()
 
     return wire

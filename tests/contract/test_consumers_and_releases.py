@@ -1,8 +1,7 @@
 """Every consumer of every service on every example: of this release and of the one before.
 
 Each service is built by its own `build`, on SQLite. Its real handlers run; engines (Ray, MLflow)
-and Kafka do not, so a job is written down and not worked off, and serving answers that its engine
-is away.
+and Kafka do not, so a job is written down and not worked off, and serving answers by its echo.
 """
 
 import json
