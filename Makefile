@@ -46,5 +46,5 @@ format: setup ## Let ruff put the code in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-schemas: setup ## Write the contracts anew from the event models
+schemas: setup ## Write the contracts, ACLs and Helm values anew from the event models
 	@$(BIN)/headrace schemas export schemas

@@ -14,6 +14,7 @@ from headrace_events import EventData, parse, topics
 from headrace_events.catalogue import EVENT_TYPES
 from headrace_events.envelope import Event
 from headrace_events.export import check
+from headrace_events.flows import flow_of
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "schemas" / "events" / "examples"
@@ -34,7 +35,8 @@ def _handled(service: str) -> dict[str, type[EventData]]:
 
 
 def test_schemas_are_what_the_code_exports() -> None:
-    assert check(ROOT / "schemas") == [], "run `make schemas` and commit the result"
+    different = check(ROOT / "schemas", ROOT / "infra")
+    assert different == [], "run `make schemas` and commit the result"
 
 
 @pytest.mark.parametrize("name", sorted(EVENT_TYPES))
@@ -91,6 +93,17 @@ def test_the_catalogue_names_exactly_the_topics_a_service_consumes(service: str)
     consumed = {model.TOPIC for model in _handled(service).values()}
     assert consumed - declared == set(), f"{service} consumes topics that do not name it"
     assert declared - consumed == set(), f"{service} is named by topics it does not consume"
+
+
+@pytest.mark.parametrize("name", sorted(EVENT_TYPES))
+def test_the_flow_of_an_event_names_exactly_the_services_that_handle_it(name: str) -> None:
+    """Who must roll out first is read from it, so it has to be true for each type."""
+    flow = flow_of(EVENT_TYPES[name])
+    handle = {service for service in SERVICES if name in _handled(service)}
+    assert {c for c in flow.consumers if c in SERVICES} == handle, "libs/events: flows.py"
+    topic = topics.BY_NAME[EVENT_TYPES[name].TOPIC]
+    assert set(flow.producers) <= set(topic.producers)
+    assert set(flow.consumers) <= set(topic.consumers)
 
 
 def test_producers_in_the_catalogue_exist() -> None:

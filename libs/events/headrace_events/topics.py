@@ -22,6 +22,13 @@ class Topic(BaseModel):
     cleanup: Literal["delete", "compact"] = "delete"
     retention_ms: int = 30 * _DAY_MS
 
+    @property
+    def configuration(self) -> dict[str, str]:
+        """The topic's settings in Kafka's words."""
+        if self.cleanup == "compact":
+            return {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1"}
+        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+
 
 WORKLOADS = "headrace.workloads"
 RECORDS = "headrace.records"

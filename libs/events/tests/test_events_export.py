@@ -71,6 +71,11 @@ def test_topic_files_read_back_as_what_was_meant(tmp_path: Path) -> None:
         assert read == describe_topic(topic)
 
 
+def test_yaml_lists_of_maps_read_back() -> None:
+    document = {"a": [{"b": 1, "c": {"d": ["e: f", {}]}}, "g", {"h": [{"i": None}]}], "j": {}}
+    assert yaml.safe_load(yaml_text.dump(document)) == document
+
+
 @pytest.mark.parametrize(
     "text", ["", "no", "Yes", "null", "1", "1.5", "a: b", "# a", "a # b", "- a", "é\n", "a ", "{}"]
 )
@@ -104,7 +109,7 @@ def test_check_names_changed_missing_and_left_over_files(
         "events/feedback.given.v1.json",
         "topics/headrace.feedback.yaml",
     ]
-    assert check(tmp_path) == expected
+    assert check(tmp_path) == [tmp_path / name for name in expected]
     capsys.readouterr()
     assert main(["--check", str(tmp_path)]) == 1
     said = capsys.readouterr().out

@@ -20,7 +20,10 @@ class Workloads:
         async with database.transaction() as session:
             for row in await session.scalars(select(WorkloadRow)):
                 try:
-                    self._manifests[row.name] = Manifest.model_validate(row.manifest)
+                    # A newer release may have written it before this one was put back.
+                    self._manifests[row.name] = Manifest.model_validate(
+                        row.manifest, extra="ignore"
+                    )
                 except ValidationError as error:
                     # Written by another release: that release's newest event will replace it.
                     raise RuntimeError(
