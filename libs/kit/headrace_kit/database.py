@@ -37,7 +37,11 @@ class KitBase(DeclarativeBase):
 
 
 class OutboxRow(KitBase):
-    """An event written with its state change, waiting for the relay."""
+    """An event written with its state change, waiting for the relay.
+
+    Of two events with one key, the one with the smaller `seq` was committed first (see
+    `unit_of_work`): autoincrement alone does not say that.
+    """
 
     __tablename__ = "kit_outbox"
 
@@ -48,14 +52,16 @@ class OutboxRow(KitBase):
     key: Mapped[str]
     headers: Mapped[dict[str, str]] = mapped_column(JSON)
     body: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class InboxRow(KitBase):
-    """An event id whose effect is in this database."""
+    """An event whose effect is in this database; CloudEvents makes ids unique per source only."""
 
     __tablename__ = "kit_inbox"
 
-    event_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    event_id: Mapped[str] = mapped_column(primary_key=True)
     handled_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 

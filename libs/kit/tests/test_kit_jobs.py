@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -16,8 +15,8 @@ from headrace_kit.unit_of_work import UnitOfWork, UnitsOfWork
 
 
 @pytest.fixture
-async def database(tmp_path: Path):
-    found = Database(f"sqlite+aiosqlite:///{tmp_path / 'kit.db'}")
+async def database(database_url: str):
+    found = Database(database_url)
     await found.create()
     yield found
     await found.close()

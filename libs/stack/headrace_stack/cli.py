@@ -6,7 +6,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from headrace_stack import commands_demo, commands_events, commands_stack
+from headrace_stack import commands_demo, commands_dlq, commands_events, commands_stack
 from headrace_stack.errors import StackError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 commands_stack.register(app)
 commands_events.register(app)
+commands_dlq.register(app)
 commands_demo.register(app)
 
 

@@ -56,6 +56,7 @@ CONTROL_EVENTS: tuple[type[EventData], ...] = (
     monitoring.SloBreached,
     monitoring.AlertRaised,
     monitoring.AlertResolved,
+    monitoring.DeadLetterReplayed,
 )
 
 

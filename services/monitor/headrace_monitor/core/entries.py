@@ -106,4 +106,7 @@ _SUMMARIES: dict[type[EventData], Callable[[Any], str]] = {
     ),
     monitoring.AlertRaised: lambda e: f"{e.severity}: {_cut(e.summary)}",
     monitoring.AlertResolved: lambda e: e.name,
+    monitoring.DeadLetterReplayed: lambda e: (
+        f"{e.operator} sent {e.event_type or 'a record'} of {e.service} back to {e.topic}"
+    ),
 }
