@@ -27,7 +27,7 @@ class Topic(BaseModel):
     @property
     def configuration(self) -> dict[str, str]:
         """The topic's settings in Kafka's words."""
-        found = {"cleanup.policy": self.cleanup}
+        found: dict[str, str] = {"cleanup.policy": self.cleanup}
         if self.cleanup == "compact":
             # A replay of the log wants the manifests that were in force, not only the newest.
             found["min.cleanable.dirty.ratio"] = "0.1"

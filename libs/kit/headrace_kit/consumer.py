@@ -107,6 +107,14 @@ class ControlConsumer:
         was_away, self.database_away = self.database_away, False
         return was_away
 
+    async def replay(self, event: Event[Any]) -> None:
+        """Take an event of the log in once more, into an empty database."""
+        async with self._units.begin(cause=event) as uow:
+            if not await inbox.is_known(uow.session, event):
+                await inbox.take(uow.session, event)
+                for handler in self._handlers[event.type]:
+                    await handler(event, uow)
+
     async def _handle(self, raw: RawEvent, record: "ConsumerRecord[Any, Any]") -> None:
         event: Event[Any] = raw.load(self._models[raw.type])
         parent = telemetry.context_of(event.traceparent, event.tracestate)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Index, LargeBinary, MetaData, String, event
+from sqlalchemy import JSON, DateTime, Index, LargeBinary, MetaData, String, event, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import (
@@ -144,6 +144,16 @@ class Database:
             await connection.run_sync(KitBase.metadata.create_all)
             if self._tables is not None:
                 await connection.run_sync(self._tables.create_all)
+
+    async def is_empty(self) -> bool:
+        """Say whether no table has a row."""
+        tables = [*KitBase.metadata.sorted_tables]
+        tables += self._tables.sorted_tables if self._tables is not None else []
+        async with self._sessions() as session:
+            for table in tables:
+                if (await session.execute(select(1).select_from(table).limit(1))).first():
+                    return False
+        return True
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 from sqlalchemy import MetaData
 
 from headrace_events import Event, EventData
+from headrace_events.jobs import JobFinished, JobQueued
 from headrace_events.monitoring import AlertRaised
 from headrace_events.workload import WorkloadApplied
 from headrace_kit import logs, telemetry
@@ -23,10 +25,11 @@ from headrace_kit.database import Database
 from headrace_kit.dead_letters import DeadLetterLimitExceeded, DeadLetters
 from headrace_kit.http import make_api
 from headrace_kit.inbox import forget_old_ids, shortest_memory
-from headrace_kit.jobs import Failed, Job, Jobs, Work
+from headrace_kit.jobs import Failed, Job, Jobs, Work, replay_finished, replay_queued
 from headrace_kit.metrics import CONSUMER_HALTED
 from headrace_kit.producer import Producer
 from headrace_kit.relay import Relay
+from headrace_kit.replay import Replayable
 from headrace_kit.retries import RetryPolicy
 from headrace_kit.settings import ServiceSettings
 from headrace_kit.stream import Stream, StreamHandler
@@ -84,6 +87,8 @@ class Service:
         ]
         self._start_hooks: list[Hook] = []
         self._stop_hooks: list[Hook] = []
+        self._replay_handlers: dict[str, list[Handler]] = defaultdict(list)
+        self._replayed_hooks: list[Hook] = []
         self._ready_checks: dict[str, Callable[[], bool]] = {}
         self._started = False
         self._halted = False
@@ -93,6 +98,8 @@ class Service:
             name, self.version, self.readiness, self._lifespan, self.details
         )
         self.on(WorkloadApplied, self.workloads.apply)
+        self.replays(JobQueued, replay_queued)
+        self.replays(JobFinished, replay_finished)
 
     # -- what the service does --------------------------------------------------------------
 
@@ -107,8 +114,12 @@ class Service:
         handler: StreamHandler,
         *,
         max_records: int = 64,
+        keeps_state: bool = False,
     ) -> None:
-        """Handle micro-batches on the hot path; returned events are published before the commit."""
+        """Handle micro-batches on the hot path; returned events are published before the commit.
+
+        A stream that `keeps_state` writes to the database, so a replay hands its events over again.
+        """
         stream = Stream(
             name,
             models,
@@ -117,6 +128,7 @@ class Service:
             dead_letters=self._dead_letters,
             group=f"{self._group}.{name}",
             policy=self._policy,
+            replay_records=max_records if keeps_state else 0,
         )
         self._streams.append((stream, max_records))
 
@@ -148,6 +160,17 @@ class Service:
     def every(self, seconds: float, tick: Hook) -> None:
         """Call `tick` again and again; an error is logged and the next call comes all the same."""
         self._periodic.append((seconds, tick))
+
+    def replays(self, model: type[EventData], handler: Handler) -> None:
+        """Say what an event of this service's own means for its state, for a replay only.
+
+        For what no handler decided: the outcome of a job, of periodic work, of an HTTP request.
+        """
+        self._replay_handlers[model.TYPE].append(handler)
+
+    def on_replayed(self, hook: Hook) -> None:
+        """Call `hook` at the end of a replay, for state that is measured rather than told."""
+        self._replayed_hooks.append(hook)
 
     def on_start(self, hook: Hook) -> None:
         """Call `hook` before the first event is taken (the database is there, the producer too)."""
@@ -203,6 +226,14 @@ class Service:
         """Return what /readyz tells beside its checks."""
         lag = round(self._relay.lag_seconds(), 1)
         return {"outbox": {"rows": self._relay.waiting, "oldest_seconds": lag}}
+
+    @property
+    def replayable(self) -> Replayable:
+        """What `headrace replay` works with."""
+        streams = [stream for stream, _ in self._streams if stream.replay_records]
+        return Replayable(
+            self._units, self._control, streams, self._replay_handlers, self._replayed_hooks
+        )
 
     # -- life -------------------------------------------------------------------------------
 

@@ -33,11 +33,14 @@ class Stream:
         dead_letters: DeadLetters,
         group: str,
         policy: RetryPolicy,
+        replay_records: int = 0,
     ) -> None:
         self.name = name
+        self.handler = handler
+        self.replay_records = replay_records
+        """How many events a replay hands over at once; 0: the stream keeps no state."""
         self.models = {model.TYPE: model for model in models}
         self.group = group
-        self._handler = handler
         self._publish = publish
         self._dead_letters = dead_letters
         self._policy = policy
@@ -105,7 +108,7 @@ class Stream:
     async def _attempt(self, events: list[Event[Any]], number: int) -> Exception | None:
         # Not bounded in time: generating for a whole batch may take as long as it takes.
         try:
-            await self._publish(await self._handler(events) or ())
+            await self._publish(await self.handler(events) or ())
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is retried
             _LOG.warning(
                 "stream handler failed",

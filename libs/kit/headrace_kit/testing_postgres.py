@@ -66,7 +66,7 @@ class PostgresCluster:
         return self.url(name)
 
     async def _execute(self, statement: str) -> None:
-        import asyncpg
+        import asyncpg  # type: ignore[import-untyped] # it has no types
 
         connection = await asyncpg.connect(
             host=str(self._folder), port=self._port, user=self._owner, database="postgres"

@@ -68,6 +68,16 @@ def _data() -> tuple[EventData, ...]:
             reason="38 rows are left after the checks; spec.data.min_rows asks for 500",
             rejects={"duplicate": 93},
         ),
+        data.FileUploaded(
+            file_id="file-019adf2e1b2c7a3d9e4f5a6b7c8d9e0f",
+            filename="intents.csv",
+            purpose="fine-tune",
+            size=48211,
+            prompt="text",
+            completion="category",
+            workload=things.WORKLOAD,
+        ),
+        data.FileDeleted(file_id="file-019adf2e1b2c7a3d9e4f5a6b7c8d9e0f"),
     )
 
 
