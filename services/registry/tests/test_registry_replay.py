@@ -173,4 +173,3 @@ async def test_what_was_written_and_never_published_is_published_after_the_repla
     assert [dict(r.headers)["ce_id"] for r in again.log] == [dict(lost[0].headers)["ce_id"]]
     await fresh.database.close()
     await life.service.database.close()
-
