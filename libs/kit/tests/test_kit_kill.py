@@ -19,7 +19,7 @@ from headrace_kit.database import Database
 
 pytestmark = pytest.mark.integration
 
-EVENTS, KILLS = 600, 4
+EVENTS, KILLS = 300, 3
 
 
 class Child:
