@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
+from headrace_events import topics
 from headrace_events.data import DatasetRejected, RecordsRejected
 from headrace_kit import JobContext, JobLost, JobRejected
 from headrace_kit import jobs as jobs_module
@@ -77,7 +78,8 @@ async def wait_for(jobs: Jobs, state: str, key: str = "k") -> Job:
 
 async def outbox(database: Database) -> list[OutboxRow]:
     async with database.transaction() as session:
-        return list(await session.scalars(select(OutboxRow).order_by(OutboxRow.seq)))
+        rows = await session.scalars(select(OutboxRow).order_by(OutboxRow.seq))
+        return [row for row in rows if row.topic != topics.JOBS]
 
 
 class Running:

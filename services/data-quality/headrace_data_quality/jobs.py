@@ -103,20 +103,21 @@ async def _conclude(uow: UnitOfWork, plan: Plan, result: Made | NotMade) -> None
 async def _announce(uow: UnitOfWork, plan: Plan, made: Made) -> None:
     if not await plans.close(uow.session, plan, plans.DONE):
         return
+    curated = DatasetCurated(
+        dataset=made.dataset,
+        batches=plan.batches,
+        sources=plan.sources,
+        rejects=made.rejects,
+        redactions=made.redactions,
+        trigger="drift" if plan.trigger == "drift" else "records",
+        profile=made.profile,
+    )
     event = uow.emit(
-        DatasetCurated(
-            dataset=made.dataset,
-            batches=plan.batches,
-            sources=plan.sources,
-            rejects=made.rejects,
-            redactions=made.redactions,
-            trigger="drift" if plan.trigger == "drift" else "records",
-            profile=made.profile,
-        ),
+        curated,
         subject=f"{plan.workload}/{plan.version}",
         discriminator=plan.plan_id,
     )
-    await _settle_version(uow, plan, event.data, event.time)
+    await _settle_version(uow, plan, curated, event.time)
 
 
 async def _settle_version(

@@ -33,6 +33,8 @@ CONTROL_EVENTS: tuple[type[EventData], ...] = (
     data.RecordsRejected,
     data.DatasetCurated,
     data.DatasetRejected,
+    data.FileUploaded,
+    data.FileDeleted,
     training.TrainingRequested,
     training.TrainingCancelRequested,
     training.TrainingStarted,

@@ -26,16 +26,17 @@ async def announce(uow: UnitOfWork, workload: str, landed: Landed) -> bool:
     """Record a batch and emit records.landed; a batch that was announced before is left alone."""
     if await uow.session.get(BatchRow, landed.batch_id):
         return False
+    fact = RecordsLanded(
+        batch_id=landed.batch_id, table=landed.table, rows=landed.rows, source=landed.source
+    )
     event = uow.emit(
-        RecordsLanded(
-            batch_id=landed.batch_id, table=landed.table, rows=landed.rows, source=landed.source
-        ),
+        fact,
         workload=workload,
         subject=landed.batch_id,
         # One manifest has several sources: each has its own event.
         discriminator=landed.batch_id,
     )
-    add_batch(uow, workload, event.data, event.time)
+    add_batch(uow, workload, fact, event.time)
     return True
 
 
