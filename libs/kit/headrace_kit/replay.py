@@ -1,6 +1,6 @@
 """Make a service's state again from the log, into an empty database, without any effect elsewhere.
 
-    python -m headrace_kit.replay --service registry     (settings from the environment)
+    python -m headrace_kit replay --service registry     (settings from the environment)
 
 Every event that the service has handled is handled again, by the same handlers. What they emit and
 enqueue is in the log already, so it is not written again. What was decided outside handlers - the
@@ -8,13 +8,8 @@ end of a job, a judgement of a timer - is taken from the service's own events, b
 `Service.replays`. See docs/adr/0009.
 """
 
-import argparse
-import asyncio
-import importlib
-import json
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -214,9 +209,13 @@ def _event(record: Record, source: str | None = None) -> Event[Any] | None:
 
 
 def topics_of(service: "Service") -> list[str]:
-    """The topics that a replay of the service reads."""
+    """The topics that a replay of the service reads: what it takes in and what it has emitted."""
     names = {EVENT_TYPES[name].TOPIC for name in service.replayable.types}
-    return sorted({*names, topics.dlq(service.name)})
+    # The hot path has no outbox: what went out there is not looked for.
+    emitted = {
+        t.name for t in topics.CATALOGUE if service.name in t.producers and t.key != "request_id"
+    }
+    return sorted({*names, *emitted, topics.dlq(service.name)})
 
 
 async def replay(service: "Service", bootstrap: str) -> Report:
@@ -227,23 +226,3 @@ async def replay(service: "Service", bootstrap: str) -> Report:
         return await Replay(service).run(lambda: read_log(bootstrap, ends))
     finally:
         await service.database.close()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run a replay; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m headrace_kit.replay")
-    parser.add_argument("--service", required=True)
-    given = parser.parse_args(arguments)
-    module = importlib.import_module(f"headrace_{given.service.replace('-', '_')}.app")
-    service: Service = module.build()
-    try:
-        report = asyncio.run(replay(service, service.settings.kafka.bootstrap_servers))
-    except ReplayRefused as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    sys.stdout.write(json.dumps(asdict(report)) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,7 +11,7 @@ from sqlalchemy import MetaData, delete, select
 
 from headrace_events import Event, EventData
 from headrace_kit.database import Database, KitBase, OutboxRow
-from headrace_kit.replay import Replay, Report
+from headrace_kit.replay import Replay, Report, topics_of
 from headrace_kit.service import Service
 
 _MOST_JOBS = 1000
@@ -132,9 +132,12 @@ class Life:
         if prepare:
             await prepare(fresh)
 
+        names = topics_of(fresh)
+
         async def read() -> AsyncIterator[Any]:
             for record in self.log:
-                yield record
+                if record.topic in names:
+                    yield record
 
         report = await Replay(fresh).run(read)
         return await dump(fresh.database, self.tables), report, fresh

@@ -19,8 +19,8 @@ class Effect(Base):
     number: Mapped[int]
 
 
-def build() -> Service:
-    service = Service("data-quality", ServiceSettings(), tables=Base.metadata)
+def build(settings: ServiceSettings | None = None) -> Service:
+    service = Service("data-quality", settings or ServiceSettings(), tables=Base.metadata)
     workload = os.environ["TEST_WORKLOAD"]
 
     async def handler(event: Event[RecordsRejected], uow: UnitOfWork) -> None:

@@ -1,6 +1,7 @@
 """kill -9 of a real process on the real Kafka: nothing lost, no effect twice, order kept."""
 
 import asyncio
+import importlib.util
 import os
 import random
 import socket
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -15,11 +17,29 @@ from sqlalchemy import text
 
 from headrace_events import Event, new_id, topics
 from headrace_events.data import DatasetRejected, RecordsRejected
+from headrace_kit import ServiceSettings
 from headrace_kit.database import Database
+from headrace_kit.replay import replay
+from headrace_kit.settings import Database as DatabaseSettings
+from headrace_kit.testing_replay import dump
 
 pytestmark = pytest.mark.integration
 
 EVENTS, KILLS = 300, 3
+
+
+def _child() -> Any:
+    """The module that the process runs; tests are no packages, so it is loaded by its path."""
+    spec = importlib.util.spec_from_file_location(
+        "kit_child", Path(__file__).with_name("kit_child.py")
+    )
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+CHILD = _child()
 
 
 class Child:
@@ -104,7 +124,7 @@ async def at_work(database: Database, beyond: int, empty: bool = False) -> None:
 
 
 async def test_kill_9_loses_nothing_and_does_nothing_twice(
-    kafka: str, database_url: str, tmp_path: Path
+    kafka: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workload, dice = new_id(), random.Random(11)
     database = Database(database_url)
@@ -124,6 +144,7 @@ async def test_kill_9_loses_nothing_and_does_nothing_twice(
     finally:
         child.kill()
     done, waiting = await effects(database)
+    before = await dump(database, CHILD.Base.metadata)
     await database.close()
     assert killed_at[0] < EVENTS, "every kill came after the work: send more events"
     assert waiting == 0
@@ -136,3 +157,14 @@ async def test_kill_9_loses_nothing_and_does_nothing_twice(
     assert list(ids.values()) == list(range(EVENTS)), "each outcome, first seen in order"
     repeats = Counter(number for _, number in seen)
     assert len(repeats) == EVENTS
+
+    # And all of it can be made again from the log.
+    monkeypatch.setenv("TEST_WORKLOAD", workload)
+    settings = ServiceSettings(
+        database=DatabaseSettings(url=f"sqlite+aiosqlite:///{tmp_path}/again.db")
+    )
+    report = await replay(CHILD.build(settings), kafka)
+    assert (report.failed, report.unpublished, report.open_jobs) == ([], 0, 0)
+    again = Database(settings.database.url)
+    assert await dump(again, CHILD.Base.metadata) == before
+    await again.close()
