@@ -51,7 +51,7 @@ def _consumer_options(settings: Kafka, instance: str) -> dict[str, Any]:
         # Static membership: a restarted replica takes its partitions back without a rebalance.
         "group_instance_id": instance,
         "session_timeout_ms": settings.session_timeout_ms,
-        "max_partition_fetch_bytes": settings.max_record_bytes,
+        "max_partition_fetch_bytes": 4 * settings.max_record_bytes,
         "parser": _keep_record,
         "decoder": _undecoded,
     }

@@ -77,7 +77,11 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 
 
 def make_api(
-    service: str, version: str, ready: Callable[[], dict[str, bool]], lifespan: Any
+    service: str,
+    version: str,
+    ready: Callable[[], dict[str, bool]],
+    lifespan: Any,
+    details: Callable[[], dict[str, Any]] = dict,
 ) -> FastAPI:
     """Make the service's FastAPI app with what every service answers."""
     api = FastAPI(title=f"headrace-{service}", version=version, lifespan=lifespan)
@@ -94,7 +98,7 @@ def make_api(
         """Say whether the service can do its work, and which part cannot."""
         checks = ready()
         return JSONResponse(
-            {"ready": all(checks.values()), "checks": checks},
+            {"ready": all(checks.values()), "checks": checks, **details()},
             status_code=200 if all(checks.values()) else 503,
         )
 

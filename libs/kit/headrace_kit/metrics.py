@@ -14,6 +14,12 @@ HANDLER_SECONDS = Histogram(
 EVENTS_PUBLISHED = Counter("headrace_events_published_total", "Events published", ["type"])
 DEAD_LETTERS = Counter("headrace_dead_letters_total", "Records dead-lettered", ["topic", "error"])
 OUTBOX_ROWS = Gauge("headrace_outbox_rows", "Events written but not yet published")
+OUTBOX_OLDEST = Gauge(
+    "headrace_outbox_oldest_age_seconds", "Age of the oldest event written but not yet published"
+)
+CONSUMER_HALTED = Gauge(
+    "headrace_consumer_halted", "1 when the consumer stopped at its dead-letter limit"
+)
 JOBS_RUNNING = Gauge("headrace_jobs_running", "Leased jobs at work here", ["kind"])
 HTTP_REQUESTS = Counter(
     "headrace_http_requests_total", "HTTP requests", ["method", "route", "status"]

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from fastapi import FastAPI
 from sqlalchemy import MetaData
 
 from headrace_events import Event, EventData
+from headrace_events.jobs import JobFinished, JobQueued
 from headrace_events.monitoring import AlertRaised
 from headrace_events.workload import WorkloadApplied
 from headrace_kit import logs, telemetry
@@ -21,10 +24,13 @@ from headrace_kit.consumer import ControlConsumer, Handler
 from headrace_kit.database import Database
 from headrace_kit.dead_letters import DeadLetterLimitExceeded, DeadLetters
 from headrace_kit.http import make_api
-from headrace_kit.inbox import forget_old_ids
-from headrace_kit.jobs import Failed, Job, Jobs, Work
+from headrace_kit.inbox import forget_old_ids, shortest_memory
+from headrace_kit.jobs import Failed, Job, Jobs, Work, replay_finished, replay_queued
+from headrace_kit.metrics import CONSUMER_HALTED
 from headrace_kit.producer import Producer
 from headrace_kit.relay import Relay
+from headrace_kit.replay import Replayable
+from headrace_kit.retries import RetryPolicy
 from headrace_kit.settings import ServiceSettings
 from headrace_kit.stream import Stream, StreamHandler
 from headrace_kit.unit_of_work import UnitOfWork, UnitsOfWork
@@ -35,6 +41,8 @@ if TYPE_CHECKING:
 
 _LOG = structlog.get_logger(__name__)
 _INBOX_CLEANING_SECONDS = 3600.0
+_OUTBOX_LOOK_SECONDS = 2.0
+_WORKLOADS_LOOK_SECONDS = 2.0
 _START_FAILED = 3  # uvicorn's own exit code for it
 
 Hook = Callable[[], Awaitable[None]]
@@ -57,26 +65,41 @@ class Service:
             settings.kafka.bootstrap_servers, self.instance, settings.kafka.max_record_bytes
         )
         self._relay = Relay(self.database, self._producer.send, self.instance)
-        self._units = UnitsOfWork(self.database, name, self._relay.wake)
+        self._units = UnitsOfWork(
+            self.database, name, self._relay.wake, settings.kafka.max_record_bytes
+        )
         self._dead_letters = DeadLetters(
             name, self._producer.send_raw, settings.kafka.dead_letter_limit
         )
         self._group = f"headrace.{name}"
-        self._control = ControlConsumer(
-            self._units, self._dead_letters, self._group, settings.kafka.retry_backoff_seconds
+        self._policy = RetryPolicy(
+            settings.kafka.retry_backoff_seconds,
+            settings.kafka.retry_jitter,
+            settings.kafka.max_blocking_seconds,
         )
+        self._control = ControlConsumer(self._units, self._dead_letters, self._group, self._policy)
         self._streams: list[tuple[Stream, int]] = []
         self._jobs: dict[str, Jobs] = {}
-        self._periodic: list[tuple[float, Hook]] = [(_INBOX_CLEANING_SECONDS, self._clean_inbox)]
+        self._periodic: list[tuple[float, Hook]] = [
+            (_OUTBOX_LOOK_SECONDS, self._relay.look),
+            # Another replica may have taken a manifest in.
+            (_WORKLOADS_LOOK_SECONDS, self._look_at_workloads),
+        ]
         self._start_hooks: list[Hook] = []
         self._stop_hooks: list[Hook] = []
+        self._replay_handlers: dict[str, list[Handler]] = defaultdict(list)
+        self._replayed_hooks: list[Hook] = []
         self._ready_checks: dict[str, Callable[[], bool]] = {}
         self._started = False
         self._halted = False
         self._stopping = asyncio.Event()
         self._http: uvicorn.Server | None = None
-        self.api: FastAPI = make_api(name, self.version, self.readiness, self._lifespan)
+        self.api: FastAPI = make_api(
+            name, self.version, self.readiness, self._lifespan, self.details
+        )
         self.on(WorkloadApplied, self.workloads.apply)
+        self.replays(JobQueued, replay_queued)
+        self.replays(JobFinished, replay_finished)
 
     # -- what the service does --------------------------------------------------------------
 
@@ -91,8 +114,12 @@ class Service:
         handler: StreamHandler,
         *,
         max_records: int = 64,
+        keeps_state: bool = False,
     ) -> None:
-        """Handle micro-batches on the hot path; returned events are published before the commit."""
+        """Handle micro-batches on the hot path; returned events are published before the commit.
+
+        A stream that `keeps_state` writes to the database, so a replay hands its events over again.
+        """
         stream = Stream(
             name,
             models,
@@ -100,7 +127,8 @@ class Service:
             publish=self._producer.publish,
             dead_letters=self._dead_letters,
             group=f"{self._group}.{name}",
-            backoff=self.settings.kafka.retry_backoff_seconds,
+            policy=self._policy,
+            replay_records=max_records if keeps_state else 0,
         )
         self._streams.append((stream, max_records))
 
@@ -132,6 +160,17 @@ class Service:
     def every(self, seconds: float, tick: Hook) -> None:
         """Call `tick` again and again; an error is logged and the next call comes all the same."""
         self._periodic.append((seconds, tick))
+
+    def replays(self, model: type[EventData], handler: Handler) -> None:
+        """Say what an event of this service's own means for its state, for a replay only.
+
+        For what no handler decided: the outcome of a job, of periodic work, of an HTTP request.
+        """
+        self._replay_handlers[model.TYPE].append(handler)
+
+    def on_replayed(self, hook: Hook) -> None:
+        """Call `hook` at the end of a replay, for state that is measured rather than told."""
+        self._replayed_hooks.append(hook)
 
     def on_start(self, hook: Hook) -> None:
         """Call `hook` before the first event is taken (the database is there, the producer too)."""
@@ -176,7 +215,25 @@ class Service:
     def readiness(self) -> dict[str, bool]:
         """Return each readiness check by name."""
         checks = {name: check() for name, check in self._ready_checks.items()}
-        return {"started": self._started, "consuming": not self._halted, **checks}
+        return {
+            "started": self._started,
+            "consuming": not self._halted,
+            "database": not self._control.database_away,
+            **checks,
+        }
+
+    def details(self) -> dict[str, Any]:
+        """Return what /readyz tells beside its checks."""
+        lag = round(self._relay.lag_seconds(), 1)
+        return {"outbox": {"rows": self._relay.waiting, "oldest_seconds": lag}}
+
+    @property
+    def replayable(self) -> Replayable:
+        """What `headrace replay` works with."""
+        streams = [stream for stream, _ in self._streams if stream.replay_records]
+        return Replayable(
+            self._units, self._control, streams, self._replay_handlers, self._replayed_hooks
+        )
 
     # -- life -------------------------------------------------------------------------------
 
@@ -215,6 +272,7 @@ class Service:
     async def running(self) -> AsyncIterator["Service"]:
         """Start everything but HTTP; stop it in the reverse order at the end."""
         provider = telemetry.configure(self.name, self.version, self.settings.telemetry)
+        self._check_memory()
         await self.database.create()
         await self.workloads.load(self.database)
         await self._producer.start()
@@ -227,6 +285,7 @@ class Service:
             for kind, jobs in self._jobs.items()
         ]
         tasks += [asyncio.create_task(_repeat(*periodic)) for periodic in self._periodic]
+        tasks.append(asyncio.create_task(self._clean_inbox(), name="inbox"))
         await self.broker.start()
         self._started = True
         _LOG.info("ready", instance=self.instance, version=self.version)
@@ -242,6 +301,7 @@ class Service:
             await asyncio.gather(*tasks, return_exceptions=True)
             with contextlib.suppress(Exception):  # the rest is published after the restart
                 await asyncio.wait_for(self._relay.publish_batch(), 5)
+                await self._relay.release()
             for hook in reversed(self._stop_hooks):
                 await hook()
             await self._producer.stop()
@@ -283,6 +343,7 @@ class Service:
                 await consume(records)
             except DeadLetterLimitExceeded as error:
                 self._halted = True
+                CONSUMER_HALTED.set(1)
                 _LOG.critical("consumer halted", reason=str(error))
                 alert = AlertRaised(
                     name=f"dead-letter-limit/{self.name}", severity="critical", summary=str(error)
@@ -294,8 +355,25 @@ class Service:
 
         return guarded
 
+    def _check_memory(self) -> None:
+        keep = timedelta(days=self.settings.database.inbox_days)
+        if keep < shortest_memory():
+            raise ValueError(
+                f"HEADRACE_DATABASE__INBOX_DAYS is {keep.days}, and a topic and its dead letters "
+                f"may give an event back for {shortest_memory().days} days: set at least as many"
+            )
+
     async def _clean_inbox(self) -> None:
-        await forget_old_ids(self.database)
+        keep = timedelta(days=self.settings.database.inbox_days)
+        while True:  # at start first: a service may never live for an hour
+            try:
+                await forget_old_ids(self.database, keep)
+            except Exception as error:  # noqa: BLE001 - the next turn comes all the same
+                _LOG.warning("the inbox was not cleaned", error=type(error).__name__)
+            await asyncio.sleep(_INBOX_CLEANING_SECONDS)
+
+    async def _look_at_workloads(self) -> None:
+        await self.workloads.refresh(self.database)
 
 
 async def _repeat(seconds: float, tick: Hook) -> None:

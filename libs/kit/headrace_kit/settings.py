@@ -16,17 +16,24 @@ class Kafka(BaseModel):
 
     bootstrap_servers: str = "localhost:9092"
     session_timeout_ms: int = 10_000
-    retry_backoff_seconds: tuple[float, ...] = (0.1, 0.5, 2.0)
+    retry_backoff_seconds: tuple[float, ...] = (0.1, 0.5, 2.0, 5.0)
     """Waits between attempts at one record; after the last it is dead-lettered."""
+    retry_jitter: float = Field(0.2, ge=0, lt=1)
+    """Each wait is longer or shorter by up to this share of it."""
+    max_blocking_seconds: float = Field(30.0, gt=0)
+    """All attempts and waits of one record together; then it is dead-lettered in any case."""
     dead_letter_limit: int = 200
     """More dead letters than this within a minute halt the consumer: something is wrong."""
-    max_record_bytes: int = 4 * 1024 * 1024
+    max_record_bytes: int = 1_000_000
+    """The largest event that is sent: a little less than what a Kafka topic takes by default."""
 
 
 class Database(BaseModel):
     """The service's own database: SQLite embedded, PostgreSQL in production."""
 
     url: str = "sqlite+aiosqlite:///headrace.db"
+    inbox_days: float = 61.0
+    """How long handled event ids are kept: twice the longest retention of a topic, or longer."""
 
 
 class Storage(BaseModel):

@@ -1,6 +1,5 @@
 """The hot path: micro-batches without a database, at least once, with derived ids."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from headrace_kit import telemetry
 from headrace_kit.consumer import consumer_attributes
 from headrace_kit.dead_letters import DeadLetters
 from headrace_kit.metrics import EVENTS_HANDLED, HANDLER_SECONDS
+from headrace_kit.retries import RetryPolicy
 
 _LOG = structlog.get_logger(__name__)
 
@@ -32,15 +32,18 @@ class Stream:
         publish: PublishAll,
         dead_letters: DeadLetters,
         group: str,
-        backoff: tuple[float, ...],
+        policy: RetryPolicy,
+        replay_records: int = 0,
     ) -> None:
         self.name = name
+        self.handler = handler
+        self.replay_records = replay_records
+        """How many events a replay hands over at once; 0: the stream keeps no state."""
         self.models = {model.TYPE: model for model in models}
         self.group = group
-        self._handler = handler
         self._publish = publish
         self._dead_letters = dead_letters
-        self._backoff = backoff
+        self._policy = policy
 
     @property
     def topics(self) -> list[str]:
@@ -84,30 +87,47 @@ class Stream:
     async def _handle(
         self, events: list[Event[Any]], records: list["ConsumerRecord[Any, Any]"]
     ) -> None:
-        attempts = 0
+        retries = self._policy.begin()
         while True:
-            attempts += 1
-            try:
-                await self._publish(await self._handler(events) or ())
-                for event in events:
-                    EVENTS_HANDLED.labels(event.type, "done").inc()
+            retries.count()
+            error = await self._attempt(events, retries.attempts)
+            if error is None:
                 return
-            except Exception as error:  # noqa: BLE001 - whatever a handler raises is retried
-                _LOG.warning(
-                    "stream handler failed",
-                    stream=self.name,
-                    events=len(events),
-                    attempt=attempts,
-                    error=type(error).__name__,
-                )
-                if attempts <= len(self._backoff):
-                    await asyncio.sleep(self._backoff[attempts - 1])
-                    continue
-                if len(events) == 1:
-                    await self._dead_letters.write(records[0], error, attempts)
-                    EVENTS_HANDLED.labels(events[0].type, "dead_lettered").inc()
-                    return
-            # One event may spoil the whole batch: find it by handling each alone.
-            for event, record in zip(events, records, strict=True):
-                await self._handle([event], [record])
+            if not await retries.wait():
+                break
+        if len(events) == 1:
+            await self._give_up(events[0], records[0], error, retries.attempts)
             return
+        # One event may spoil the whole batch: find it by handling each alone. Once: the batch has
+        # waited its time, and the partition must go on.
+        for event, record in zip(events, records, strict=True):
+            error = await self._attempt([event], retries.attempts + 1)
+            if error is not None:
+                await self._give_up(event, record, error, retries.attempts + 1)
+
+    async def _attempt(self, events: list[Event[Any]], number: int) -> Exception | None:
+        # Not bounded in time: generating for a whole batch may take as long as it takes.
+        try:
+            await self._publish(await self.handler(events) or ())
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is retried
+            _LOG.warning(
+                "stream handler failed",
+                stream=self.name,
+                events=len(events),
+                attempt=number,
+                error=type(error).__name__,
+            )
+            return error
+        for event in events:
+            EVENTS_HANDLED.labels(event.type, "done").inc()
+        return None
+
+    async def _give_up(
+        self,
+        event: Event[Any],
+        record: "ConsumerRecord[Any, Any]",
+        error: Exception,
+        attempts: int,
+    ) -> None:
+        await self._dead_letters.write(record, error, attempts)
+        EVENTS_HANDLED.labels(event.type, "dead_lettered").inc()
