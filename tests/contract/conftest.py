@@ -33,10 +33,7 @@ class Wired:
     @property
     def handled(self) -> set[str]:
         """The event types that the service reads."""
-        types = {model.TYPE for model in self.service._control.models}
-        for stream, _ in self.service._streams:
-            types |= stream.models.keys()
-        return types
+        return {model.TYPE for model in self.service.consumed}
 
     async def deliver(self, topic: str, headers: Mapping[str, str], body: bytes | None) -> None:
         """Hand one record to every consumer of its topic, as Kafka would."""
@@ -56,9 +53,12 @@ class Wired:
         )
         if topic in self.service._control.topics:
             await self.service._control.consume(record)
-        for stream, _ in self.service._streams:
+        for stream in self.service.hot_path.streams:
             if topic in stream.topics:
                 await stream.consume([record])
+        for broadcast in self.service.hot_path.broadcasts:
+            if topic in broadcast.topics:
+                broadcast.take(record)
 
     async def emitted(self) -> list[tuple[str, dict[str, Any]]]:
         """Return type and payload of every event that the service would have sent."""

@@ -35,7 +35,7 @@ def documents() -> dict[str, dict[str, Any]]:
 def _document(service: str) -> dict[str, Any]:
     sent = [m for m in EVENT_TYPES.values() if service in flow_of(m).producers]
     received = [m for m in EVENT_TYPES.values() if service in flow_of(m).consumers]
-    named = {model.TOPIC for model in (*sent, *received)}
+    named = {name for model in (*sent, *received) for name in model.topics()}
     used = [topic for topic in CATALOGUE if topic.name in named]
     dead = next(topic for topic in CATALOGUE if topic.name == dlq(service))
     return {
@@ -62,8 +62,8 @@ def _document(service: str) -> dict[str, Any]:
             | {"messages": {"dead-letter": _message_ref("dead-letter")}},
         },
         "operations": {
-            **{_operation_name("receive", m): _operation("receive", m) for m in received},
-            **{_operation_name("send", m): _operation("send", m) for m in sent},
+            **_operations("receive", received),
+            **_operations("send", sent),
             "send.dead-letters": {
                 "action": "send",
                 "channel": {"$ref": f"#/channels/{dead.name}"},
@@ -81,7 +81,7 @@ def _document(service: str) -> dict[str, Any]:
 
 
 def _channel(topic: Topic, models: tuple[type[EventData], ...]) -> dict[str, Any]:
-    types = sorted({model.TYPE for model in models if topic.name == model.TOPIC})
+    types = sorted({model.TYPE for model in models if topic.name in model.topics()})
     configuration = topic.configuration
     binding: dict[str, Any] = {"cleanup.policy": [configuration["cleanup.policy"]]}
     if "retention.ms" in configuration:
@@ -105,12 +105,18 @@ def _message_ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/messages/{name}"}
 
 
-def _operation_name(action: str, model: type[EventData]) -> str:
-    return f"{action}.{model.TYPE}"
+def _operations(action: str, models: list[type[EventData]]) -> dict[str, dict[str, Any]]:
+    """One operation for each type, and one more for its fast lane."""
+    found = {f"{action}.{model.TYPE}": _operation(action, model, model.TOPIC) for model in models}
+    return found | {
+        f"{action}.{model.TYPE}.priority": _operation(action, model, model.FAST_TOPIC)
+        for model in models
+        if model.FAST_TOPIC
+    }
 
 
-def _operation(action: str, model: type[EventData]) -> dict[str, Any]:
-    channel = f"#/channels/{model.TOPIC}"
+def _operation(action: str, model: type[EventData], topic: str) -> dict[str, Any]:
+    channel = f"#/channels/{topic}"
     return {
         "action": action,
         "channel": {"$ref": channel},

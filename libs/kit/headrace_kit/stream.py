@@ -33,9 +33,11 @@ class Stream:
         dead_letters: DeadLetters,
         group: str,
         policy: RetryPolicy,
+        fast: bool = False,
         replay_records: int = 0,
     ) -> None:
         self.name = name
+        self._fast = fast
         self.handler = handler
         self.replay_records = replay_records
         """How many events a replay hands over at once; 0: the stream keeps no state."""
@@ -47,7 +49,9 @@ class Stream:
 
     @property
     def topics(self) -> list[str]:
-        """The topics that hold the handled types."""
+        """The topics of this lane that hold the handled types."""
+        if self._fast:
+            return sorted({model.FAST_TOPIC for model in self.models.values() if model.FAST_TOPIC})
         return sorted({model.TOPIC for model in self.models.values()})
 
     async def consume(self, records: Sequence["ConsumerRecord[Any, Any]"]) -> None:
