@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaProducer
 
 from headrace_events import Event
 from headrace_events.workload import Guard, Manifest, Metadata, Serve, Spec, WorkloadApplied
+from headrace_stack.kafka import EmbeddedKafka, create_topics
 from headrace_stack.ports import free_port
 
 _READY_SECONDS = 120.0
@@ -109,8 +110,18 @@ class Circuit:
 
 
 @pytest.fixture(scope="session")
-def circuit(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Circuit]:
-    """Guardrails and serving with its echo engine, ready; a batch takes 20 ms."""
+def circuit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Circuit]:
+    """Guardrails and serving with its echo engine, ready; a batch takes 20 ms.
+
+    On a Kafka of its own: other tests' guardrails would be members of the same groups, under the
+    same instance names.
+    """
+    with EmbeddedKafka(tmp_path_factory.mktemp("circuit-kafka")) as kafka:
+        create_topics(kafka)
+        yield from _circuit(kafka, tmp_path_factory)
+
+
+def _circuit(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Circuit]:
     environment = {
         **os.environ,
         "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": kafka,

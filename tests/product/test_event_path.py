@@ -11,6 +11,7 @@ import pytest
 from headrace_client import (
     Blocked,
     Cancelled,
+    ConnectionLost,
     DeadlineExceeded,
     HeadraceClient,
     Rejected,
@@ -125,12 +126,12 @@ async def outcome_of(kafka: str, event: Event[Any]) -> InferenceRejected:
 
 
 async def test_deadlines_that_pass_in_the_queue_count(client: HeadraceClient) -> None:
-    """Far more than fits in 1.5 s: each is answered or late, never silent until its time-out."""
+    """Far more than fits in 1.5 s: each is answered, late, or was never taken by Kafka."""
     results = await asyncio.gather(
         *(client.chat(WORKLOAD, f"queue {n}", timeout=1.5) for n in range(600)),
         return_exceptions=True,
     )
-    late = [r for r in results if isinstance(r, DeadlineExceeded | Timeout)]
+    late = [r for r in results if isinstance(r, DeadlineExceeded | Timeout | ConnectionLost)]
     assert late
     assert all(not isinstance(r, BaseException) or r in late for r in results)
 

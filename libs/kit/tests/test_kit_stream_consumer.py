@@ -29,9 +29,13 @@ async def producer(kafka: str):
         yield found
 
 
-async def ask(producer: AIOKafkaProducer, workload: str, priority: Any = "normal") -> str:
+async def ask(
+    producer: AIOKafkaProducer, workload: str, priority: Any = "normal", request_id: str = ""
+) -> str:
     turn = Message(role="user", content="hi")
-    data = InferenceRequested(request_id=new_id(), messages=(turn,), priority=priority)
+    data = InferenceRequested(
+        request_id=request_id or new_id(), messages=(turn,), priority=priority
+    )
     event = Event[Any].new(data, source="t", workload=workload, subject=data.request_id)
     headers = [(k, v.encode()) for k, v in event.headers().items()]
     await producer.send_and_wait(event.topic, event.body(), event.subject.encode(), headers=headers)
@@ -147,7 +151,10 @@ async def test_a_static_member_that_comes_back_causes_no_rebalance(
     generation, had = stays.generation, goes.partitions
     await goes.consumer.stop()
     back = Member(settings, group, "m-1", handled)
-    back.wanted = stays.wanted = {await ask(producer, "w") for _ in range(20)}
+    # Known before they are sent: one of the two is reading already.
+    back.wanted = stays.wanted = {new_id() for _ in range(20)}
+    for request_id in stays.wanted:
+        await ask(producer, "w", request_id=request_id)
     await back.consumer.start()
     await until(lambda: len(handled) == 20)
     assert back.partitions == had
