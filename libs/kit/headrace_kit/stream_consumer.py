@@ -22,6 +22,7 @@ _LOG = structlog.get_logger(__name__)
 _POLL_MS = 200  # bounds an idle poll, and so how long a drain waits for it
 _FETCH_WAIT_MS = 100
 _RETRY_SECONDS = 1.0
+_MOST_HEARTBEAT_MS = 3_000
 _BEFORE_REBALANCE_TIMEOUT = 0.8  # of it; past it the group goes on without us
 
 OnRecords = Callable[[Sequence["ConsumerRecord[Any, Any]"]], Awaitable[None]]
@@ -211,7 +212,8 @@ def membership(kafka: Kafka, instance: str) -> dict[str, Any]:
         # rebalance, and does not leave when it stops.
         "group_instance_id": instance,
         "session_timeout_ms": kafka.session_timeout_ms,
-        "heartbeat_interval_ms": kafka.session_timeout_ms // 3,
+        # Also how soon a member hears of a rebalance, so not longer with a long session.
+        "heartbeat_interval_ms": min(kafka.session_timeout_ms // 3, _MOST_HEARTBEAT_MS),
         "rebalance_timeout_ms": kafka.rebalance_timeout_ms,
         # Heartbeats come from a task of their own, so slow work is no death; this is the limit
         # after which a consumer that polls nothing is held to be stuck.
