@@ -39,14 +39,15 @@ class Circuit:
 
     def start(self, instance: str, *, wait: bool = True, **more: str) -> None:
         port = self.ports.setdefault(instance, free_port())
+        service = instance.rsplit("-", 1)[0]  # replicas share their database
         with (self.folder / f"{instance}.log").open("ab") as output:
             self.running[instance] = subprocess.Popen(
-                [sys.executable, "-m", f"headrace_{instance.rsplit('-', 1)[0]}"],
+                [sys.executable, "-m", f"headrace_{service}"],
                 env={
                     **self.environment,
                     "HEADRACE_INSTANCE": instance,
                     "HEADRACE_HTTP__PORT": str(port),
-                    "HEADRACE_DATABASE__URL": f"sqlite+aiosqlite:///{self.folder / instance}.db",
+                    "HEADRACE_DATABASE__URL": f"sqlite+aiosqlite:///{self.folder / service}.db",
                     **more,
                 },
                 stdout=output,

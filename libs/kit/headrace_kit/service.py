@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _LOG = structlog.get_logger(__name__)
 _INBOX_CLEANING_SECONDS = 3600.0
 _OUTBOX_LOOK_SECONDS = 2.0
-_WORKLOADS_LOOK_SECONDS = 2.0
+_WORKLOADS_LOOK_SECONDS = 1.0  # less than a request waits for a manifest (guardrails: 2 s)
 _START_FAILED = 3  # uvicorn's own exit code for it
 
 Hook = Callable[[], Awaitable[None]]
