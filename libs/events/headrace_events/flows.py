@@ -44,6 +44,7 @@ _CONSUMERS: dict[str, tuple[str, ...]] = {
     "slo.breached.v1": ("monitor",),
     "alert.raised.v1": ("monitor",),
     "alert.resolved.v1": ("monitor",),
+    "dead_letter.replayed.v1": ("monitor",),
 }
 
 
