@@ -152,7 +152,7 @@ async def _loop_without_engines(stack: RunningStack, folder: Path) -> None:
         seconds=60,
     )
     # The monitor reads what all the others sent.
-    wanted = {"workload.applied.v1", "records.landed.v1", "dataset.curated.v1"}
+    wanted = {"workload.applied", "records.landed", "dataset.curated"}
     until = time.monotonic() + 60
     while not wanted <= (audited := await asyncio.to_thread(_audited, status["base_url"])):
         if time.monotonic() > until:
