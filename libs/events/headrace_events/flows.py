@@ -22,12 +22,15 @@ _PRODUCERS: dict[str, tuple[str, ...]] = {
     "drift.detected.v1": ("monitor",),
     "slo.breached.v1": ("monitor",),
     "alert.resolved.v1": ("monitor",),
+    "dead_letter.replayed.v1": ("stack",),
     "rollout.started.v1": ("serving",),
     "rollout.stepped.v1": ("serving",),
     "rollout.finished.v1": ("serving",),
     "rollback.requested.v1": (topics.OPERATORS,),
 }
 _CONSUMERS: dict[str, tuple[str, ...]] = {
+    "file.uploaded.v1": ("monitor",),
+    "file.deleted.v1": ("monitor",),
     "records.rejected.v1": ("monitor",),
     "dataset.rejected.v1": ("monitor",),
     "training.started.v1": ("monitor",),

@@ -2,13 +2,13 @@
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from headrace_stack import mlflow_server, ray_head, services
+from headrace_stack.elsewhere import start_of
 from headrace_stack.paths import HOME_VARIABLE, cache_folder, stack_id
 from headrace_stack.ports import HOST, free_port, free_range
 from headrace_stack.processes import child_environment
@@ -190,12 +190,13 @@ def _service(
         "HEADRACE_DATABASE__URL": f"sqlite+aiosqlite:///{folder / 'service.db'}",
         "HEADRACE_INSTANCE": f"{service.name}-0",
     }
+    start = start_of(service)
     return Planned(
         service.name,
         "service",
         url,
-        (sys.executable, "-m", service.module),
-        child_environment(stack, **shared, **own),
+        start.command,
+        child_environment(stack, **{**shared, **own, **start.environment}),
         "http",
         f"{url}/readyz",
         waits_for=tuple(engine for engine in service.waits_for if engine in engines),
