@@ -21,7 +21,9 @@ class Flow:
 _PRODUCERS: dict[str, tuple[str, ...]] = {
     "drift.detected.v1": ("monitor",),
     "slo.breached.v1": ("monitor",),
+    "alert.raised.v1": topics.BY_NAME[topics.JOBS].producers,  # every service
     "alert.resolved.v1": ("monitor",),
+    "dead_letter.replayed.v1": ("stack",),
     "rollout.started.v1": ("serving",),
     "rollout.stepped.v1": ("serving",),
     "rollout.finished.v1": ("serving",),
@@ -29,6 +31,8 @@ _PRODUCERS: dict[str, tuple[str, ...]] = {
 }
 _CONSUMERS: dict[str, tuple[str, ...]] = {
     "records.rejected.v1": ("monitor",),
+    "file.uploaded.v1": ("monitor",),
+    "file.deleted.v1": ("monitor",),
     "dataset.rejected.v1": ("monitor",),
     "training.started.v1": ("monitor",),
     "training.progressed.v1": ("monitor",),
@@ -44,6 +48,7 @@ _CONSUMERS: dict[str, tuple[str, ...]] = {
     "slo.breached.v1": ("monitor",),
     "alert.raised.v1": ("monitor",),
     "alert.resolved.v1": ("monitor",),
+    "dead_letter.replayed.v1": ("monitor",),
 }
 
 
