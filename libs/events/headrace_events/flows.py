@@ -21,6 +21,7 @@ class Flow:
 _PRODUCERS: dict[str, tuple[str, ...]] = {
     "drift.detected.v1": ("monitor",),
     "slo.breached.v1": ("monitor",),
+    "alert.raised.v1": topics.BY_NAME[topics.JOBS].producers,  # every service
     "alert.resolved.v1": ("monitor",),
     "dead_letter.replayed.v1": ("stack",),
     "rollout.started.v1": ("serving",),

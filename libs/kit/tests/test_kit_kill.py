@@ -167,6 +167,10 @@ async def test_kill_9_loses_nothing_and_does_nothing_twice(
     assert (report.failed, report.unpublished, report.open_jobs) == ([], 0, 0)
     again = Database(settings.database.url)
     after = await dump(again, CHILD.Base.metadata)
+    # In the order of `seq`, which has gaps on PostgreSQL where a transaction was killed.
+    for found in (before, after):
+        for row in found["effects"]:
+            del row["seq"]
     assert after["effects"] == before["effects"]
     # Tests share the topics: the log has more than this process was ever given.
     known = [(row["source"], row["event_id"]) for row in after["kit_inbox"]]
