@@ -2,6 +2,7 @@
 
 import typer
 
+from headrace_bench.event_path import commands as event_path
 from headrace_bench.faults import commands as faults
 
 app = typer.Typer(
@@ -9,6 +10,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 faults.register(app)
+event_path.register(app)
 
 
 @app.callback()

@@ -45,7 +45,6 @@ async def run(home: Path, plan: Plan, progress: Progress) -> Row:
     """Start the stack, hurt it, let it come to rest, count."""
     row = Row(f"kill -9 ×{plan.kills}, all eight services in turn", 0, 0, 0.0)
     progress("starting the stack", 0.0)
-    home.mkdir(parents=True, exist_ok=True)
     with fault_stack(home) as stack:
         started = time.monotonic()
         traffic = Traffic(home)

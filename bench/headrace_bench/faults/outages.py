@@ -59,7 +59,6 @@ async def run_restarts(home: Path, plan: Plan, progress: Progress) -> Row:
 async def _under_load(home: Path, row: Row, progress: Progress) -> AsyncIterator[FaultStack]:
     """Send all kinds of events while the block hurts the stack; count when it has come to rest."""
     progress("starting the stack", 0.0)
-    home.mkdir(parents=True, exist_ok=True)
     with fault_stack(home) as stack:
         started = time.monotonic()
         traffic = Traffic(home)

@@ -48,10 +48,9 @@ SHORT = Plan(rounds=1, requests=300)
 
 
 async def run_one_percent(home: Path, plan: Plan, progress: Progress) -> Row:
-    """Clean and poisoned rounds in turn: what the broker took is in the DLQ, the rest is answered."""
+    """Clean and poisoned rounds in turn: what the broker took is in the DLQ, the rest answered."""
     row = Row("poison 1 %", 0, 0, 0.0)
     progress("starting the stack", 0.0)
-    home.mkdir(parents=True, exist_ok=True)
     with fault_stack(home) as stack:
         started = time.monotonic()
         traffic = Traffic(home)
@@ -94,7 +93,6 @@ async def run_all(home: Path, plan: Plan, progress: Progress) -> Row:
     """Nothing but poison: the consumer halts at its limit, alerts, and goes on when restarted."""
     row = Row("poison 100 %", 0, plan.poison, 0.0)
     progress("starting the stack", 0.0)
-    home.mkdir(parents=True, exist_ok=True)
     with fault_stack(home) as stack:
         started = time.monotonic()
         traffic = Traffic(home)

@@ -24,6 +24,7 @@ ENVIRONMENT = {
 @contextmanager
 def fault_stack(home: Path, **environment: str) -> Iterator["FaultStack"]:
     """Run the stack; a part that dies is started again after half a second, however often."""
+    home.mkdir(parents=True, exist_ok=True)
     wanted = {**ENVIRONMENT, **environment}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
