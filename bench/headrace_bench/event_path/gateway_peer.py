@@ -27,6 +27,7 @@ def mlflow_gateway(home: Path) -> Iterator[str]:
         **ENVIRONMENT,
         # The fake backend is on the loopback, which the gateway otherwise refuses to call.
         "MLFLOW_GATEWAY_API_BASE_ALLOW_PRIVATE_IPS": "true",
+        "MLFLOW_GATEWAY_API_BASE_ALLOWED_SCHEMES": "http,https",
         "MLFLOW_CRYPTO_KEK_PASSPHRASE": "only for this bench",
     }
     with (

@@ -16,7 +16,7 @@ from headrace_events.topics import BY_NAME, INFERENCE_COMPLETED
 from headrace_events.workload import Manifest, WorkloadApplied
 
 PARTS = ("kafka", "guardrails", "serving", "ingest")
-WORKLOADS = {
+WORKLOADS: dict[str, dict[str, Any]] = {
     "bench-empty": {"guard": {"input": [], "output": []}},
     "bench-default": {},
 }

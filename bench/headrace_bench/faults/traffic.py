@@ -1,7 +1,7 @@
 """The load: requests, feedback and control events that each of the eight services consumes."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ class Traffic:
 
     def control(self, service: str, count: int) -> Iterator[tuple[Event[Any], str]]:
         """Events that make `service` write state and emit an outcome, without an engine."""
-        make = {
+        make: Callable[[], Event[Any]] = {
             "ingest": lambda: _applied(QUIET, {"monitor": {"retrain_on": []}}),
             "data-quality": self._drift,
             "trainer": lambda: _event(TrainingRequested(reason="fault suite"), QUIET),
