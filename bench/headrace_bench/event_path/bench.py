@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from headrace_bench.event_path import gateway_peer
+from headrace_bench.event_path import cpu, gateway_peer
 from headrace_bench.event_path.headrace_side import PARTS, WORKLOADS, Client
 from headrace_bench.event_path.load import Ask, Measured, as_fast_as_it_goes, at_rate
 from headrace_bench.event_path.processes import python_module
@@ -86,13 +86,15 @@ async def _round(side: Side, ask: Ask, plan: Plan, stack: Stack, sink: str) -> N
     ours = side.name in WORKLOADS
     under_way = plan.under_way if ours else plan.peer_under_way
     spans = _spans(sink) if ours else 0
+    before = cpu.seconds(stack)
     side.throughput.append(await as_fast_as_it_goes(ask, plan.seconds, under_way))
     if ours:
+        answered = max(side.throughput[-1].requests, 1)
+        side.figures["CPU ms per request"] = cpu.per_request(before, cpu.seconds(stack), answered)
         behind, seconds = await _settled(stack)
         side.figures.setdefault("capture behind", []).append(behind)
         side.figures.setdefault("capture caught up s", []).append(round(seconds, 1))
-        answered = side.throughput[-1].requests
-        side.figures["spans per request"] = round((_spans(sink) - spans) / max(answered, 1), 1)
+        side.figures["spans per request"] = round((_spans(sink) - spans) / answered, 1)
     side.paced.append(await at_rate(ask, plan.rate_seconds, plan.rate))
     if ours:
         await _settled(stack)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from headrace_bench import results
 from headrace_bench.event_path import bench
 from headrace_bench.event_path.bench import PEER, Plan, Side
+from headrace_stack import views
 
 _TARGETS = {"bench-empty": 2000.0, "bench-default": 1000.0}
 _P50_MS, _P99_MS, _TIMES = 12.0, 50.0, 10.0
@@ -34,7 +34,7 @@ def event_path(
     peer: Annotated[bool, typer.Option(help="Measure MLflow's AI Gateway as well.")] = True,
 ) -> None:
     """Requests per second and latency over Kafka, traced and captured, beside MLflow's gateway."""
-    console = Console()
+    console = views.console()
     plan = Plan(
         rounds=rounds, seconds=seconds, under_way=under_way, rate_seconds=seconds, peer=peer
     )

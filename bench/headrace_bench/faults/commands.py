@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from headrace_bench import results
 from headrace_bench.faults import kills, outages, poison
 from headrace_bench.faults.report import Row, effects_table, table
+from headrace_stack import views
 
 Run = Callable[[Path, kills.Progress], Awaitable[Row]]
 
@@ -63,7 +64,7 @@ def faults(
     ] = None,
 ) -> None:
     """Kill and restart the real stack under load and count by id. Exit code 1 when one fails."""
-    console = Console()
+    console = views.console()
     names = [name.strip() for name in only.split(",")] if only else list(FAULTS)
     unknown = sorted(set(names) - set(FAULTS))
     if unknown:
