@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from aiokafka import ConsumerRecord
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -20,6 +21,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.span import TraceState
 
+from headrace_events import Event, RawEvent
 from headrace_kit.metrics import TRACES_UNSAMPLED
 from headrace_kit.settings import Telemetry
 from headrace_kit.spans import RateLimitedTracer, RateLimitedTracerProvider
@@ -105,6 +107,52 @@ def start_span(
 ) -> Span:
     """Start a span that the caller ends; for batches, where spans overlap."""
     return _TRACER.start_span(name, context=parent, kind=kind, attributes=dict(attributes or {}))
+
+
+def start_consumer_span(raw: RawEvent, record: "ConsumerRecord[Any, Any]", group: str) -> Span:
+    """Start the span of handling one record, below its sender's."""
+    known = raw.attributes
+    return _TRACER.start_span(
+        f"process {record.topic}",
+        context_of(known.get("traceparent"), known.get("tracestate")),
+        SpanKind.CONSUMER,
+        {
+            SYSTEM: "kafka",
+            OPERATION: "process",
+            OPERATION_TYPE: "process",
+            DESTINATION: record.topic,
+            PARTITION: str(record.partition),
+            GROUP: group,
+            OFFSET: record.offset,
+            EVENT_ID: known["id"],
+            EVENT_TYPE: raw.type,
+            WORKLOAD: known["workload"],
+        },
+    )
+
+
+def start_producer_span(event: Event[Any]) -> Span:
+    """Start the span of sending one event, below the span that the event was made in."""
+    return _TRACER.start_span(
+        f"send {event.topic}",
+        context_of(event.traceparent, event.tracestate),
+        SpanKind.PRODUCER,
+        {
+            SYSTEM: "kafka",
+            OPERATION: "send",
+            OPERATION_TYPE: "send",
+            DESTINATION: event.topic,
+            EVENT_ID: event.id,
+            EVENT_TYPE: event.type,
+            WORKLOAD: event.workload,
+        },
+    )
+
+
+def fail(span: Span, error: BaseException) -> None:
+    """End a span with the class of an error; its message may quote users."""
+    span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+    span.end()
 
 
 @contextmanager
