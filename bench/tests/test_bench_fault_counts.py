@@ -1,11 +1,19 @@
 """The counter finds what it is there to find: a planted loss and a planted double effect."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace_bench.faults.counts import count, rows
+from headrace_bench.faults.effects import curated
+from headrace_bench.faults.event_log import EventLog
 from headrace_bench.faults.report import Row
+from headrace_events import Event, EventData
+from headrace_events.data import DatasetCurated, DatasetRejected, RecordsLanded
+from headrace_events.references import DatasetRef, TableRef
 
 CAUSES = [f"request-{number}" for number in range(100)]
 EFFECTS = [(cause, f"outcome-of-{cause}") for cause in CAUSES]
@@ -71,3 +79,47 @@ def test_a_row_passes_only_when_nothing_is_wrong(
     row = Row("kill", 100, 1, 1.0, counts=[count("outcome", CAUSES, effects)], problems=problems)
     assert row.passed is passed
     assert bool(row.explain()) is not passed
+
+
+def decision(model: type[EventData], batches: tuple[str, ...]) -> Event[Any]:
+    if model is DatasetRejected:
+        data: EventData = DatasetRejected(batches=batches, reason="too few rows")
+    else:
+        table = TableRef(uri="file:///t", version=1)
+        dataset = DatasetRef(version=1, table=table, digest="d", train_rows=1, holdout_rows=1)
+        data = DatasetCurated(dataset=dataset, batches=batches, sources=(), rejects={})
+    return Event[Any].new(data, source="data-quality", workload="w")
+
+
+def landed(batch: str) -> Event[Any]:
+    table = TableRef(uri="file:///t", version=1)
+    data = RecordsLanded(batch_id=batch, table=table, rows=1, source="traffic")
+    return Event[Any].new(data, source="ingest", workload="w")
+
+
+def log_of(*events: Event[Any]) -> EventLog:
+    log = EventLog()
+    for event in events:
+        headers = tuple((name, value.encode()) for name, value in event.headers().items())
+        log.take(SimpleNamespace(topic=event.topic, headers=headers, value=event.body()))  # type: ignore[arg-type]
+    return log
+
+
+@pytest.mark.parametrize(
+    ("decisions", "exact"),
+    [
+        ([(DatasetCurated, ("a", "b"))], True),
+        # Too few rows: they wait, and are decided on again with the next.
+        ([(DatasetRejected, ("a",)), (DatasetRejected, ("a", "b"))], True),
+        ([(DatasetRejected, ("a",)), (DatasetCurated, ("a", "b"))], True),
+        ([(DatasetCurated, ("a",))], False),
+        ([(DatasetCurated, ("a", "b")), (DatasetCurated, ("b",))], False),
+        ([(DatasetRejected, ("a", "b")), (DatasetRejected, ("a", "b"))], False),
+    ],
+)
+def test_batches_are_decided_on_once(
+    decisions: list[tuple[type[EventData], tuple[str, ...]]], *, exact: bool
+) -> None:
+    made = [decision(model, batches) for model, batches in decisions]
+    counts = curated(log_of(landed("a"), landed("b"), *made))
+    assert all(found.exact for found in counts) is exact

@@ -83,20 +83,33 @@ async def landed(log: EventLog, traffic: Traffic, storage: Path) -> list[Count]:
     for workload, prompts in traffic.prompts.items():
         wanted += prompts
         found += [str(p) for (p,) in await table_rows(storage, "raw", workload, "prompt")]
-    batches = [(e.data(RecordsLanded).batch_id, e.id) for e in log.of(RecordsLanded)]
     return [
         count("manifest → records landed", applied, _caused(log, RecordsLanded, RecordsRejected)),
         count("source row → raw row", wanted, rows(found)),
-        count(
-            "batch → dataset curated or rejected",
-            [batch for batch, _ in batches],
-            [
-                (batch, event.id)
-                for model in (DatasetCurated, DatasetRejected)
-                for event in log.of(model)
-                for batch in event.data(model).batches
-            ],
-        ),
+        *curated(log),
+    ]
+
+
+def curated(log: EventLog) -> list[Count]:
+    """Each batch in one dataset, or in none so far; no decision on the same batches taken twice.
+
+    Batches that are too few for a dataset wait and are decided on again together with the next.
+    """
+    landed_batches = [e.data(RecordsLanded).batch_id for e in log.of(RecordsLanded)]
+    decided: list[tuple[str, str]] = []
+    decisions: list[tuple[str, str]] = []
+    for model, kind in ((DatasetCurated, ""), (DatasetRejected, "rejected")):
+        for event in log.of(model):
+            batches = event.data(model).batches
+            decided += [(batch, kind or event.id) for batch in batches]
+            if batches:
+                decisions.append((f"{event.workload}: {' '.join(sorted(batches))}", event.id))
+    # A rejection before the dataset is the wait, not a second effect.
+    in_dataset = {batch for batch, kind in decided if kind != "rejected"}
+    final = [(b, kind) for b, kind in decided if kind != "rejected" or b not in in_dataset]
+    return [
+        count("batch → dataset curated or rejected", landed_batches, final),
+        count("same batches → one decision", (batches for batches, _ in decisions), decisions),
     ]
 
 
@@ -110,12 +123,12 @@ async def controlled(
 
     trail = await databases.rows("registry", "select event_id from version_events")
     noted = rows(name for (name,) in trail)
-    curated = log.ids([DatasetCurated])
+    datasets = log.ids([DatasetCurated])
     failed = list(_caused(log, TrainingFailed))
     return [
         count("drift → dataset rejected", sent(DriftDetected), _caused(log, DatasetRejected)),
         count("training requested → failed", sent(TrainingRequested), failed),
-        count("dataset curated → training failed", curated, failed),
+        count("dataset curated → training failed", datasets, failed),
         count(
             "evaluation requested → failed",
             sent(EvaluationRequested),
