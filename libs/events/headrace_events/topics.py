@@ -38,13 +38,6 @@ class Topic(BaseModel):
             found["max.message.bytes"] = str(self.max_message_bytes)
         return found
 
-    @property
-    def configuration(self) -> dict[str, str]:
-        """The topic's settings in Kafka's words."""
-        if self.cleanup == "compact":
-            return {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1"}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
-
 
 WORKLOADS = "headrace.workloads"
 RECORDS = "headrace.records"
