@@ -33,3 +33,6 @@ HTTP_SECONDS = Histogram(
 TRACES_UNSAMPLED = Counter(
     "headrace_traces_unsampled_total", "Traces not recorded because of the rate limit"
 )
+SPANS_DROPPED = Counter(
+    "headrace_spans_dropped_total", "Spans that the sink did not take, or took too slowly"
+)

@@ -8,7 +8,6 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import OutOfOrderSequenceNumber, ProducerFenced
-from opentelemetry.trace import SpanKind
 
 from headrace_events import Event
 from headrace_kit import telemetry
@@ -122,25 +121,17 @@ class Producer:
         """
         futures = []
         for event in events:
-            attributes = {
-                telemetry.SYSTEM: "kafka",
-                telemetry.OPERATION: "send",
-                telemetry.OPERATION_TYPE: "send",
-                telemetry.DESTINATION: event.topic,
-                telemetry.EVENT_ID: event.id,
-                telemetry.EVENT_TYPE: event.type,
-                telemetry.WORKLOAD: event.workload,
-            }
-            with telemetry.span(
-                f"send {event.topic}",
-                kind=SpanKind.PRODUCER,
-                parent=telemetry.context_of(event.traceparent, event.tracestate),
-                attributes=attributes,
-            ) as opened:
-                traceparent = telemetry.traceparent_of(opened) or event.traceparent
-                sent = event.model_copy(update={"traceparent": traceparent})
-                name = (key or event.subject or event.workload).encode()
-                futures.append(await self.send(event.topic, name, event.body(), sent.headers()))
+            span = telemetry.start_producer_span(event)
+            headers = event.headers()
+            if traceparent := telemetry.traceparent_of(span):
+                headers["traceparent"] = traceparent
+            name = (key or event.subject or event.workload).encode()
+            try:
+                futures.append(await self.send(event.topic, name, event.body(), headers))
+            except Exception as error:
+                telemetry.fail(span, error)
+                raise
+            span.end()
         await asyncio.gather(*futures)
         for event in events:
             EVENTS_PUBLISHED.labels(event.type).inc()
