@@ -4,6 +4,7 @@ import asyncio
 
 from headrace_events.inference import InferenceAdmitted
 from headrace_kit import Service
+from headrace_serving.adapters.echo_engine import EchoEngine
 from headrace_serving.adapters.engine import RayEngine
 from headrace_serving.adapters.guard import GuardClient
 from headrace_serving.adapters.routes import RouteCache
@@ -11,6 +12,7 @@ from headrace_serving.adapters.tables import Base
 from headrace_serving.api import answer_errors, router
 from headrace_serving.chat import Chat
 from headrace_serving.core.batching import Batcher
+from headrace_serving.core.generation import ManagedEngine
 from headrace_serving.events import ROLLOUT_JOB, register
 from headrace_serving.generating import Generator
 from headrace_serving.inference import AdmittedHandler
@@ -27,7 +29,7 @@ def build(settings: Settings | None = None) -> Service:
     settings = settings or Settings()
     replicas = settings.replicas
     service = Service("serving", settings, tables=Base.metadata)
-    engine = RayEngine(settings.ray.address, replicas)
+    engine = _engine(settings)
     batcher = Batcher(
         engine,
         max_batch=replicas.max_batch,
@@ -75,3 +77,9 @@ def build(settings: Settings | None = None) -> Service:
     service.on_start(start)
     service.on_stop(stop)
     return service
+
+
+def _engine(settings: Settings) -> ManagedEngine:
+    if settings.serving.engine == "echo":
+        return EchoEngine(settings.serving.echo_ms)
+    return RayEngine(settings.ray.address, settings.replicas)

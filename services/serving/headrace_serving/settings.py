@@ -1,5 +1,7 @@
 """Settings of serving."""
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 from headrace_kit import ServiceSettings
@@ -32,8 +34,18 @@ class Guardrails(BaseModel):
     timeout_seconds: float = 5.0
 
 
+class Serving(BaseModel):
+    """What answers."""
+
+    engine: Literal["ray", "echo"] = "ray"
+    """`echo` says the last message again: no model, no Ray; for benches and tests of the path."""
+    echo_ms: float = Field(0.0, ge=0.0)
+    """How long the echo of one batch takes."""
+
+
 class Settings(ServiceSettings):
     """What serving reads from the environment."""
 
+    serving: Serving = Field(default_factory=Serving)
     replicas: Replicas = Field(default_factory=Replicas)
     guardrails: Guardrails = Field(default_factory=Guardrails)
