@@ -73,7 +73,7 @@ def describe_topic(topic: Topic) -> dict[str, Any]:
         # A compacted topic keeps the newest record of each key for ever.
         "retention_ms": topic.retention_ms if topic.cleanup == "delete" else None,
         "dead_letters": {name: dlq(name) for name in topic.consumers if _has_dlq(name, topic)},
-        "events": sorted(m.TYPE for m in EVENT_TYPES.values() if topic.name == m.TOPIC),
+        "events": sorted(m.TYPE for m in EVENT_TYPES.values() if topic.name in m.topics()),
     }
 
 

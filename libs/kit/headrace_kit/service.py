@@ -16,17 +16,19 @@ from headrace_events import Event, EventData
 from headrace_events.monitoring import AlertRaised
 from headrace_events.workload import WorkloadApplied
 from headrace_kit import logs, telemetry
-from headrace_kit.broker import make_broker, subscribe_batches, subscribe_one
+from headrace_kit.broadcast import Heard
+from headrace_kit.broker import make_broker, subscribe_one
 from headrace_kit.consumer import ControlConsumer, Handler
 from headrace_kit.database import Database
 from headrace_kit.dead_letters import DeadLetterLimitExceeded, DeadLetters
+from headrace_kit.hot_path import HotPath
 from headrace_kit.http import make_api
 from headrace_kit.inbox import forget_old_ids
 from headrace_kit.jobs import Failed, Job, Jobs, Work
 from headrace_kit.producer import Producer
 from headrace_kit.relay import Relay
 from headrace_kit.settings import ServiceSettings
-from headrace_kit.stream import Stream, StreamHandler
+from headrace_kit.stream import StreamHandler
 from headrace_kit.unit_of_work import UnitOfWork, UnitsOfWork
 from headrace_kit.workloads import Workloads
 
@@ -65,7 +67,14 @@ class Service:
         self._control = ControlConsumer(
             self._units, self._dead_letters, self._group, settings.kafka.retry_backoff_seconds
         )
-        self._streams: list[tuple[Stream, int]] = []
+        self._hot_path = HotPath(
+            self._group,
+            self.instance,
+            settings.kafka,
+            publish=self._producer.publish,
+            dead_letters=self._dead_letters,
+            guard=self._guarded,
+        )
         self._jobs: dict[str, Jobs] = {}
         self._periodic: list[tuple[float, Hook]] = [(_INBOX_CLEANING_SECONDS, self._clean_inbox)]
         self._start_hooks: list[Hook] = []
@@ -74,8 +83,11 @@ class Service:
         self._started = False
         self._halted = False
         self._stopping = asyncio.Event()
+        self._draining: asyncio.Task[None] | None = None
         self._http: uvicorn.Server | None = None
-        self.api: FastAPI = make_api(name, self.version, self.readiness, self._lifespan)
+        self.api: FastAPI = make_api(
+            name, self.version, self.readiness, lambda: self.stopping, self._lifespan
+        )
         self.on(WorkloadApplied, self.workloads.apply)
 
     # -- what the service does --------------------------------------------------------------
@@ -91,18 +103,21 @@ class Service:
         handler: StreamHandler,
         *,
         max_records: int = 64,
+        in_flight: int | None = None,
     ) -> None:
-        """Handle micro-batches on the hot path; returned events are published before the commit."""
-        stream = Stream(
-            name,
-            models,
-            handler,
-            publish=self._producer.publish,
-            dead_letters=self._dead_letters,
-            group=f"{self._group}.{name}",
-            backoff=self.settings.kafka.retry_backoff_seconds,
-        )
-        self._streams.append((stream, max_records))
+        """Handle the hot path; returned events are published before the commit.
+
+        Micro-batches of `max_records`, one after another and in order; or, with `in_flight`, each
+        record alone and so many at once. Types with a fast lane get a second consumer for it, with
+        the same bound of its own: a backlog in one lane takes nothing from the other.
+        """
+        self._hot_path.stream(name, models, handler, max_records=max_records, in_flight=in_flight)
+
+    def broadcast(
+        self, models: Sequence[type[EventData]], heard: Heard, *, since_seconds: float = 0.0
+    ) -> None:
+        """Have every replica hear events, from `since_seconds` before its start on; no effects."""
+        self._hot_path.broadcast(models, heard, since_seconds=since_seconds)
 
     def jobs(
         self,
@@ -145,6 +160,11 @@ class Service:
         """Make /readyz depend on `check`."""
         self._ready_checks[name] = check
 
+    @property
+    def consumed(self) -> list[type[EventData]]:
+        """Every event type that the service reads, by whatever way."""
+        return list(({m.TYPE: m for m in self._control.models} | self._hot_path.models).values())
+
     # -- what handlers use ------------------------------------------------------------------
 
     def unit_of_work(
@@ -176,7 +196,12 @@ class Service:
     def readiness(self) -> dict[str, bool]:
         """Return each readiness check by name."""
         checks = {name: check() for name, check in self._ready_checks.items()}
-        return {"started": self._started, "consuming": not self._halted, **checks}
+        return {
+            "started": self._started,
+            "accepting": not self.stopping,
+            "consuming": not self._halted,
+            **checks,
+        }
 
     # -- life -------------------------------------------------------------------------------
 
@@ -184,17 +209,20 @@ class Service:
         """Run until SIGTERM or SIGINT: HTTP and Kafka in one event loop."""
         import uvicorn
 
+        from headrace_kit.server import DrainingServer
+
         logs.configure(self.name, self.settings.telemetry.log_level)
         http = self.settings.http
-        self._http = uvicorn.Server(
-            uvicorn.Config(
-                self.api,
-                host=http.host,
-                port=http.port,
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=10,
-            )
+        config = uvicorn.Config(
+            self.api,
+            host=http.host,
+            port=http.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=http.drain_seconds,
+        )
+        self._http = DrainingServer(
+            config, begin_drain=self._begin_drain, grace_seconds=http.grace_seconds
         )
         with contextlib.suppress(KeyboardInterrupt):
             self._http.run()
@@ -204,7 +232,16 @@ class Service:
     @property
     def stopping(self) -> bool:
         """Whether the process was asked to stop: an answer without an end must end now."""
-        return self._http is not None and self._http.should_exit
+        return self._draining is not None or self._stopping.is_set()
+
+    def _begin_drain(self) -> None:
+        """Take no more work, finish what is under way: the consumers do not wait for HTTP."""
+        if self._draining is None:
+            self._stopping.set()
+            self._draining = asyncio.get_running_loop().create_task(
+                self._hot_path.drain(), name="drain"
+            )
+            _LOG.info("draining", instance=self.instance)
 
     @asynccontextmanager
     async def _lifespan(self, _api: FastAPI) -> AsyncIterator[None]:
@@ -227,7 +264,7 @@ class Service:
             for kind, jobs in self._jobs.items()
         ]
         tasks += [asyncio.create_task(_repeat(*periodic)) for periodic in self._periodic]
-        await self.broker.start()
+        await asyncio.gather(self.broker.start(), self._hot_path.start())
         self._started = True
         _LOG.info("ready", instance=self.instance, version=self.version)
         try:
@@ -236,7 +273,7 @@ class Service:
             self._started = False
             self._stopping.set()
             # Consumers first: what they are handling is finished and committed.
-            await self.broker.stop()
+            await asyncio.gather(self.broker.stop(), self._hot_path.stop(), return_exceptions=True)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -260,16 +297,6 @@ class Service:
             instance=self.instance,
             settings=kafka,
         )
-        for stream, max_records in self._streams:
-            subscribe_batches(
-                self.broker,
-                stream.topics,
-                self._guarded(stream.consume),
-                group=stream.group,
-                instance=self.instance,
-                settings=kafka,
-                max_records=max_records,
-            )
 
     def _guarded(
         self, consume: Callable[[Any], Awaitable[None]]
