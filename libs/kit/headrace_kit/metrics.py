@@ -14,6 +14,9 @@ HANDLER_SECONDS = Histogram(
 EVENTS_PUBLISHED = Counter("headrace_events_published_total", "Events published", ["type"])
 DEAD_LETTERS = Counter("headrace_dead_letters_total", "Records dead-lettered", ["topic", "error"])
 OUTBOX_ROWS = Gauge("headrace_outbox_rows", "Events written but not yet published")
+REBALANCES = Counter(
+    "headrace_group_rebalances_total", "Partitions given out anew to this member", ["group"]
+)
 JOBS_RUNNING = Gauge("headrace_jobs_running", "Leased jobs at work here", ["kind"])
 HTTP_REQUESTS = Counter(
     "headrace_http_requests_total", "HTTP requests", ["method", "route", "status"]

@@ -14,6 +14,7 @@ from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStat
 
 from headrace_kit.assignment import sticky_assignor
 from headrace_kit.dead_letters import DeadLetterLimitExceeded
+from headrace_kit.metrics import REBALANCES
 from headrace_kit.offsets import Offsets
 from headrace_kit.settings import Kafka
 
@@ -118,6 +119,7 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Go on at the last commits."""
+        REBALANCES.labels(self._group).inc()
         self._offsets.forget()
         self._assigned.set()
 
