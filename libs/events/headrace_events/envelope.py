@@ -26,6 +26,19 @@ class EventData(BaseModel):
 
     TYPE: ClassVar[str]
     TOPIC: ClassVar[str]
+    FAST_TOPIC: ClassVar[str | None] = None
+    """The fast lane of a type that has one; `priority` of the payload chooses the lane."""
+
+    @property
+    def topic(self) -> str:
+        """The topic this payload travels on."""
+        fast = self.FAST_TOPIC is not None and getattr(self, "priority", "normal") == "high"
+        return self.FAST_TOPIC if fast and self.FAST_TOPIC else self.TOPIC
+
+    @classmethod
+    def topics(cls) -> tuple[str, ...]:
+        """Every topic that payloads of this type travel on."""
+        return (cls.TOPIC, cls.FAST_TOPIC) if cls.FAST_TOPIC else (cls.TOPIC,)
 
 
 DataT_co = TypeVar("DataT_co", bound=EventData, covariant=True)
@@ -55,7 +68,7 @@ class Event(BaseModel, Generic[DataT_co]):
     @property
     def topic(self) -> str:
         """The topic this event belongs on."""
-        return self.data.TOPIC
+        return self.data.topic
 
     @classmethod
     def new(

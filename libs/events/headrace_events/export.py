@@ -72,7 +72,7 @@ def render_infra() -> dict[str, str]:
 def describe_topic(topic: Topic) -> dict[str, Any]:
     """Return what a topic's file says."""
     models = sorted(
-        (m for m in EVENT_TYPES.values() if topic.name == m.TOPIC), key=lambda m: m.TYPE
+        (m for m in EVENT_TYPES.values() if topic.name in m.topics()), key=lambda m: m.TYPE
     )
     return {
         "topic": topic.name,

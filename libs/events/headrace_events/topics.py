@@ -38,13 +38,6 @@ class Topic(BaseModel):
             found["max.message.bytes"] = str(self.max_message_bytes)
         return found
 
-    @property
-    def configuration(self) -> dict[str, str]:
-        """The topic's settings in Kafka's words."""
-        if self.cleanup == "compact":
-            return {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1"}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
-
 
 WORKLOADS = "headrace.workloads"
 RECORDS = "headrace.records"
@@ -59,6 +52,10 @@ JUDGEMENTS = "headrace.judgements"
 INFERENCE_REQUESTS = "headrace.inference-requests"
 INFERENCE_ADMITTED = "headrace.inference-admitted"
 INFERENCE_GENERATED = "headrace.inference-generated"
+INFERENCE_REQUESTS_PRIORITY = "headrace.inference-requests-priority"
+INFERENCE_ADMITTED_PRIORITY = "headrace.inference-admitted-priority"
+INFERENCE_GENERATED_PRIORITY = "headrace.inference-generated-priority"
+INFERENCE_CANCELLATIONS = "headrace.inference-cancellations"
 INFERENCE_COMPLETED = "headrace.inference-completed"
 INFERENCE_PARTS = "headrace.inference-parts"
 FEEDBACK = "headrace.feedback"
@@ -191,6 +188,36 @@ CATALOGUE: tuple[Topic, ...] = (
         "Answers before the output checks, and their parts when streamed",
         ("serving",),
         ("guardrails",),
+    ),
+    # The fast lane: topics of its own, because a Kafka partition is read in order, so nothing on it
+    # can overtake.
+    _inference(
+        INFERENCE_REQUESTS_PRIORITY,
+        "guardrails",
+        "Requests of product services with priority high",
+        ("product services",),
+        ("guardrails",),
+    ),
+    _inference(
+        INFERENCE_ADMITTED_PRIORITY,
+        "guardrails",
+        "Requests with priority high that passed the input checks",
+        ("guardrails",),
+        ("serving",),
+    ),
+    _inference(
+        INFERENCE_GENERATED_PRIORITY,
+        "serving",
+        "Answers to requests with priority high before the output checks, and their parts",
+        ("serving",),
+        ("guardrails",),
+    ),
+    _inference(
+        INFERENCE_CANCELLATIONS,
+        "serving",
+        "Requests that nobody waits for any more; every replica of serving reads all of them",
+        ("product services",),
+        ("serving",),
     ),
     _inference(
         INFERENCE_COMPLETED,

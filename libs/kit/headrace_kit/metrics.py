@@ -20,6 +20,9 @@ OUTBOX_OLDEST = Gauge(
 CONSUMER_HALTED = Gauge(
     "headrace_consumer_halted", "1 when the consumer stopped at its dead-letter limit"
 )
+REBALANCES = Counter(
+    "headrace_group_rebalances_total", "Partitions given out anew to this member", ["group"]
+)
 JOBS_RUNNING = Gauge("headrace_jobs_running", "Leased jobs at work here", ["kind"])
 HTTP_REQUESTS = Counter(
     "headrace_http_requests_total", "HTTP requests", ["method", "route", "status"]

@@ -19,10 +19,12 @@ from headrace_events.jobs import JobFinished, JobQueued
 from headrace_events.monitoring import AlertRaised
 from headrace_events.workload import WorkloadApplied
 from headrace_kit import logs, telemetry
-from headrace_kit.broker import make_broker, subscribe_batches, subscribe_one
+from headrace_kit.broadcast import Heard
+from headrace_kit.broker import make_broker, subscribe_one
 from headrace_kit.consumer import ControlConsumer, Handler
 from headrace_kit.database import Database
 from headrace_kit.dead_letters import DeadLetterLimitExceeded, DeadLetters
+from headrace_kit.hot_path import HotPath
 from headrace_kit.http import make_api
 from headrace_kit.inbox import forget_old_ids, shortest_memory
 from headrace_kit.jobs import Failed, Job, Jobs, Work, replay_finished, replay_queued
@@ -32,7 +34,7 @@ from headrace_kit.relay import Relay
 from headrace_kit.replay import Replayable
 from headrace_kit.retries import RetryPolicy
 from headrace_kit.settings import ServiceSettings
-from headrace_kit.stream import Stream, StreamHandler
+from headrace_kit.stream import StreamHandler
 from headrace_kit.unit_of_work import UnitOfWork, UnitsOfWork
 from headrace_kit.workloads import Workloads
 
@@ -78,7 +80,15 @@ class Service:
             settings.kafka.max_blocking_seconds,
         )
         self._control = ControlConsumer(self._units, self._dead_letters, self._group, self._policy)
-        self._streams: list[tuple[Stream, int]] = []
+        self._hot_path = HotPath(
+            self._group,
+            self.instance,
+            settings.kafka,
+            publish=self._producer.publish,
+            dead_letters=self._dead_letters,
+            guard=self._guarded,
+            policy=self._policy,
+        )
         self._jobs: dict[str, Jobs] = {}
         self._periodic: list[tuple[float, Hook]] = [
             (_OUTBOX_LOOK_SECONDS, self._relay.look),
@@ -93,9 +103,15 @@ class Service:
         self._started = False
         self._halted = False
         self._stopping = asyncio.Event()
+        self._draining: asyncio.Task[None] | None = None
         self._http: uvicorn.Server | None = None
         self.api: FastAPI = make_api(
-            name, self.version, self.readiness, self._lifespan, self.details
+            name,
+            self.version,
+            self.readiness,
+            lambda: self.stopping,
+            self._lifespan,
+            self.details,
         )
         self.on(WorkloadApplied, self.workloads.apply)
         self.replays(JobQueued, replay_queued)
@@ -114,23 +130,30 @@ class Service:
         handler: StreamHandler,
         *,
         max_records: int = 64,
+        in_flight: int | None = None,
         keeps_state: bool = False,
     ) -> None:
-        """Handle micro-batches on the hot path; returned events are published before the commit.
+        """Handle the hot path; returned events are published before the commit.
 
-        A stream that `keeps_state` writes to the database, so a replay hands its events over again.
+        Micro-batches of `max_records`, one after another and in order; or, with `in_flight`, each
+        record alone and so many at once. Types with a fast lane get a second consumer for it, with
+        the same bound of its own: a backlog in one lane takes nothing from the other. A stream that
+        `keeps_state` writes to the database, so a replay hands its events over again.
         """
-        stream = Stream(
+        self._hot_path.stream(
             name,
             models,
             handler,
-            publish=self._producer.publish,
-            dead_letters=self._dead_letters,
-            group=f"{self._group}.{name}",
-            policy=self._policy,
-            replay_records=max_records if keeps_state else 0,
+            max_records=max_records,
+            in_flight=in_flight,
+            keeps_state=keeps_state,
         )
-        self._streams.append((stream, max_records))
+
+    def broadcast(
+        self, models: Sequence[type[EventData]], heard: Heard, *, since_seconds: float = 0.0
+    ) -> None:
+        """Have every replica hear events, from `since_seconds` before its start on; no effects."""
+        self._hot_path.broadcast(models, heard, since_seconds=since_seconds)
 
     def jobs(
         self,
@@ -184,6 +207,11 @@ class Service:
         """Make /readyz depend on `check`."""
         self._ready_checks[name] = check
 
+    @property
+    def consumed(self) -> list[type[EventData]]:
+        """Every event type that the service reads, by whatever way."""
+        return list(({m.TYPE: m for m in self._control.models} | self._hot_path.models).values())
+
     # -- what handlers use ------------------------------------------------------------------
 
     def unit_of_work(
@@ -217,6 +245,7 @@ class Service:
         checks = {name: check() for name, check in self._ready_checks.items()}
         return {
             "started": self._started,
+            "accepting": not self.stopping,
             "consuming": not self._halted,
             "database": not self._control.database_away,
             **checks,
@@ -230,9 +259,12 @@ class Service:
     @property
     def replayable(self) -> Replayable:
         """What `headrace replay` works with."""
-        streams = [stream for stream, _ in self._streams if stream.replay_records]
         return Replayable(
-            self._units, self._control, streams, self._replay_handlers, self._replayed_hooks
+            self._units,
+            self._control,
+            self._hot_path.stateful,
+            self._replay_handlers,
+            self._replayed_hooks,
         )
 
     # -- life -------------------------------------------------------------------------------
@@ -241,17 +273,20 @@ class Service:
         """Run until SIGTERM or SIGINT: HTTP and Kafka in one event loop."""
         import uvicorn
 
+        from headrace_kit.server import DrainingServer
+
         logs.configure(self.name, self.settings.telemetry.log_level)
         http = self.settings.http
-        self._http = uvicorn.Server(
-            uvicorn.Config(
-                self.api,
-                host=http.host,
-                port=http.port,
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=10,
-            )
+        config = uvicorn.Config(
+            self.api,
+            host=http.host,
+            port=http.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=http.drain_seconds,
+        )
+        self._http = DrainingServer(
+            config, begin_drain=self._begin_drain, grace_seconds=http.grace_seconds
         )
         with contextlib.suppress(KeyboardInterrupt):
             self._http.run()
@@ -261,7 +296,16 @@ class Service:
     @property
     def stopping(self) -> bool:
         """Whether the process was asked to stop: an answer without an end must end now."""
-        return self._http is not None and self._http.should_exit
+        return self._draining is not None or self._stopping.is_set()
+
+    def _begin_drain(self) -> None:
+        """Take no more work, finish what is under way: the consumers do not wait for HTTP."""
+        if self._draining is None:
+            self._stopping.set()
+            self._draining = asyncio.get_running_loop().create_task(
+                self._hot_path.drain(), name="drain"
+            )
+            _LOG.info("draining", instance=self.instance)
 
     @asynccontextmanager
     async def _lifespan(self, _api: FastAPI) -> AsyncIterator[None]:
@@ -286,7 +330,7 @@ class Service:
         ]
         tasks += [asyncio.create_task(_repeat(*periodic)) for periodic in self._periodic]
         tasks.append(asyncio.create_task(self._clean_inbox(), name="inbox"))
-        await self.broker.start()
+        await asyncio.gather(self.broker.start(), self._hot_path.start())
         self._started = True
         _LOG.info("ready", instance=self.instance, version=self.version)
         try:
@@ -295,7 +339,7 @@ class Service:
             self._started = False
             self._stopping.set()
             # Consumers first: what they are handling is finished and committed.
-            await self.broker.stop()
+            await asyncio.gather(self.broker.stop(), self._hot_path.stop(), return_exceptions=True)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -320,16 +364,6 @@ class Service:
             instance=self.instance,
             settings=kafka,
         )
-        for stream, max_records in self._streams:
-            subscribe_batches(
-                self.broker,
-                stream.topics,
-                self._guarded(stream.consume),
-                group=stream.group,
-                instance=self.instance,
-                settings=kafka,
-                max_records=max_records,
-            )
 
     def _guarded(
         self, consume: Callable[[Any], Awaitable[None]]

@@ -47,8 +47,13 @@ class Stream:
 
     @property
     def topics(self) -> list[str]:
-        """The topics that hold the handled types."""
+        """The topics that hold the handled types, but those of the fast lane."""
         return sorted({model.TOPIC for model in self.models.values()})
+
+    @property
+    def fast_topics(self) -> list[str]:
+        """The topics of the fast lane."""
+        return sorted({model.FAST_TOPIC for model in self.models.values() if model.FAST_TOPIC})
 
     async def consume(self, records: Sequence["ConsumerRecord[Any, Any]"]) -> None:
         """Handle one micro-batch; poison is dead-lettered and does not reach the handler."""

@@ -76,12 +76,12 @@ class UnitOfWork:
             telemetry.SYSTEM: "kafka",
             telemetry.OPERATION: "send",
             telemetry.OPERATION_TYPE: "send",
-            telemetry.DESTINATION: data.TOPIC,
+            telemetry.DESTINATION: data.topic,
             telemetry.EVENT_TYPE: data.TYPE,
             telemetry.WORKLOAD: name,
         }
         with telemetry.span(
-            f"send {data.TOPIC}", kind=SpanKind.PRODUCER, attributes=attributes
+            f"send {data.topic}", kind=SpanKind.PRODUCER, attributes=attributes
         ) as opened:
             event: Event[EventData] = Event.new(
                 data,

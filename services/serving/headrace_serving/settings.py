@@ -21,8 +21,12 @@ class Replicas(BaseModel):
     max_adapters: int = 4
     max_ongoing: int = 64
     max_batch: int = 32
+    max_in_flight: int = 128
+    """Requests taken from Kafka and not answered yet, in each lane: the rest waits in the log."""
     max_waiting: int = 512
-    """Requests under way (both ways in) before HTTP answers 429."""
+    """Requests under way (both ways in) before HTTP answers 503; urgent ones: a quarter more."""
+    max_per_workload: int = 128
+    """HTTP requests of one workload under way before its next is answered 429."""
     patience_seconds: float = 90.0
     """How long a request without a deadline waits for an engine that is away."""
 

@@ -14,6 +14,7 @@ def _inference() -> tuple[EventData, ...]:
     request = things.request()
     return (
         request,
+        inference.InferenceCancelRequested(request_id=things.REQUEST_ID, reason="timeout"),
         inference.InferenceAdmitted(
             request=request, received_at=1_763_950_000.25, redactions={"email": 1}
         ),
