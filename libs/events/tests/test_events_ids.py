@@ -3,7 +3,7 @@
 import time
 import uuid
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headrace_events import derived_id, new_id
@@ -47,6 +47,7 @@ def test_a_derived_id_is_a_uuid7_with_the_causes_time(cause: str, names: list[st
 
 
 @given(_UUID7, _UUID7, _NAMES, _NAMES)
+@example(str(uuid.UUID(int=7 << 76)), str(uuid.UUID(int=7 << 76)), [], ["\ud800"])
 def test_other_causes_and_names_give_other_ids(
     cause: str, other: str, names: list[str], others: list[str]
 ) -> None:
