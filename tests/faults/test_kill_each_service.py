@@ -11,7 +11,7 @@ import pytest
 
 from headrace_stack.testing import RunningStack
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 
 # When each is at work, or owes the next event: (after this event of turn 1, kill this service).
 MOMENTS = (
