@@ -72,10 +72,7 @@ def _check(data: Path, prompt: str, completion: str) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise StackError(
-            f"{data} cannot be used: {done.stderr.strip()}. Nothing was started. "
-            "--prompt and --completion name the file's columns."
-        )
+        raise StackError(f"{data} cannot be used: {done.stderr.strip()}. Nothing was started.")
 
 
 def _workload_name(data: Path) -> str:

@@ -6,11 +6,7 @@ from headrace_kit import ServiceSettings
 
 
 class Training(BaseModel):
-    """How much of a machine one training may take.
-
-    One thread by default: two gave 77 tokens/s on two cores that the whole stack shares;
-    alone on the machine two gave 167.
-    """
+    """How much of a machine one training may take; by default it leaves cores to the services."""
 
     threads: int = Field(1, ge=1, description="torch threads and logical Ray CPUs of a worker")
     report_seconds: float = Field(2.0, gt=0, description="between two progress events")
