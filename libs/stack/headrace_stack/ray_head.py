@@ -51,6 +51,8 @@ def environment(home: Path) -> dict[str, str]:
         "RAY_SERVE_LOG_TO_STDERR": "0",
         # 30 s are not enough for the raylet where two cores have much else to do.
         "RAY_raylet_start_wait_time_s": "180",
+        # The only node has nobody to hand its work to, and would wait 30 s for that.
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
     }
 
 

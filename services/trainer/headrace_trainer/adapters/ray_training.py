@@ -20,6 +20,8 @@ _WORKER_ENVIRONMENT = {
     # A thread that waits for another must not hold a core that somebody else could use.
     "OMP_WAIT_POLICY": "PASSIVE",
     "TOKENIZERS_PARALLELISM": "false",
+    # A checkpoint counts only once the controller has taken it in: a kill before loses its work.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
 }
 
 
