@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 
@@ -52,9 +52,11 @@ def _make_endpoint(url: str, backend: str) -> None:
     """One endpoint with one model; usage tracking is MLflow's name for tracing every call."""
     from mlflow.entities import GatewayEndpointModelConfig, GatewayModelLinkageType
     from mlflow.store.tracking.rest_store import RestStore
-    from mlflow.utils.credentials import MlflowHostCreds
+    from mlflow.utils.rest_utils import MlflowHostCreds
 
-    store: Any = RestStore(lambda: MlflowHostCreds(url))
+    # MLflow's stores carry no types.
+    make_store, credentials = cast(Any, RestStore), cast(Any, MlflowHostCreds)
+    store = make_store(lambda: credentials(url))
     secret = store.create_gateway_secret(
         "bench", {"api_key": "none"}, provider="openai", auth_config={"api_base": backend}
     )

@@ -164,8 +164,11 @@ class RateLimitedTracer(trace.Tracer):
         found = {**attributes, **self._attributes} if attributes else dict(self._attributes)
         return RecordedSpan(name, own, parent_id, kind, found, self._on_end)
 
+    # The API's own decorator, which also takes coroutines, is private to it.
     @contextmanager
-    def start_as_current_span(self, name: str, *given: Any, **named: Any) -> Iterator[Span]:
+    def start_as_current_span(  # type: ignore[override]
+        self, name: str, *given: Any, **named: Any
+    ) -> Iterator[Span]:
         """Start a span, make it current, end it."""
         end = named.pop("end_on_exit", True)
         named.pop("record_exception", None)
