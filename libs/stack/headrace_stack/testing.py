@@ -20,15 +20,11 @@ _UP_SECONDS = 300
 _RAY_SECONDS = 180
 
 
-@pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start one real Kafka for the whole test session, with all topics; yield host:port.
-
-    Tests share it, so each uses workload names of its own.
-    """
+@contextlib.contextmanager
+def running_kafka(home: Path) -> Iterator[str]:
+    """Run a real Kafka with all topics, its data in `home`; yield host:port."""
     from headrace_stack.kafka import EmbeddedKafka, create_topics
 
-    home: Path = tmp_path_factory.mktemp("kafka")
     node = EmbeddedKafka(home)
     bootstrap = node.start()
     try:
@@ -36,6 +32,17 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield bootstrap
     finally:
         node.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start one real Kafka for the whole test session; yield host:port.
+
+    Tests share it, so each uses workload names of its own. A service that would spend minutes on
+    what other tests left in the log overrides this fixture with a `running_kafka` of its own.
+    """
+    with running_kafka(tmp_path_factory.mktemp("kafka")) as bootstrap:
+        yield bootstrap
 
 
 @pytest.fixture(scope="session")

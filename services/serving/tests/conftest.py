@@ -16,6 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from headrace_stack.ports import free_port
+from headrace_stack.testing import running_kafka
 
 _READY_SECONDS = 240.0
 
@@ -69,6 +70,13 @@ class Processes:
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Kafka of its own: serving would deploy every model that other tests approved."""
+    with running_kafka(tmp_path_factory.mktemp("kafka")) as bootstrap:
+        yield bootstrap
 
 
 @pytest.fixture(scope="session")
