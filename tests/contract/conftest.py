@@ -35,6 +35,18 @@ class Wired:
         """The event types that the service reads."""
         return {model.TYPE for model in self.service.consumed}
 
+    @property
+    def dead_lettered(self) -> set[str]:
+        """The handled types of which a broken one is kept.
+
+        Not notices to every replica: each replica would write a dead letter of the same record,
+        which stays in its topic, and an unheard cancellation costs only work.
+        """
+        hot_path = self.service.hot_path
+        grouped = {name for stream in hot_path.streams for name in stream.models}
+        notices = {name for heard in hot_path.broadcasts for name in heard.models}
+        return self.handled - (notices - grouped)
+
     async def deliver(self, topic: str, headers: Mapping[str, str], body: bytes | None) -> None:
         """Hand one record to every consumer of its topic, as Kafka would."""
         self._offset += 1

@@ -35,8 +35,13 @@ def test_each_document_is_valid_asyncapi(service: str, validator: Any) -> None:
 @pytest.mark.parametrize("service", DOCUMENTS)
 def test_each_document_has_what_the_service_sends_and_receives(service: str) -> None:
     operations = DOCUMENTS[service]["operations"]
-    wanted = {f"send.{n}" for n, m in EVENT_TYPES.items() if service in flow_of(m).producers}
-    wanted |= {f"receive.{n}" for n, m in EVENT_TYPES.items() if service in flow_of(m).consumers}
+    wanted = set[str]()
+    for name, model in EVENT_TYPES.items():
+        lanes = ["", ".priority"] if model.FAST_TOPIC else [""]
+        if service in flow_of(model).producers:
+            wanted |= {f"send.{name}{lane}" for lane in lanes}
+        if service in flow_of(model).consumers:
+            wanted |= {f"receive.{name}{lane}" for lane in lanes}
     assert set(operations) == wanted | {"send.dead-letters"}
 
 
