@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from headrace_events import Event
 from headrace_kit.database import OutboxRow
+from headrace_kit.metrics import NOTICES_PASSED_OVER
 from headrace_kit.producer import Producer
 
 # Serving answers by its echo engine: no model, no Ray.
@@ -28,6 +29,8 @@ class Wired:
     published: list[Event[Any]] = field(default_factory=list)
     dead: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
     """Dead letters: the topic they came from and their headers."""
+    passed_over: int = 0
+    """Notices to every replica that it could not read."""
     _offset: int = 0
 
     @property
@@ -70,7 +73,10 @@ class Wired:
                 await stream.consume([record])
         for broadcast in self.service.hot_path.broadcasts:
             if topic in broadcast.topics:
+                count = NOTICES_PASSED_OVER.labels(topic)._value
+                before = count.get()
                 broadcast.take(record)
+                self.passed_over += int(count.get() - before)
 
     async def emitted(self) -> list[tuple[str, dict[str, Any]]]:
         """Return type and payload of every event that the service would have sent."""

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from headrace_events import Event, EventData, InvalidEvent, parse
-from headrace_kit.metrics import EVENTS_HANDLED
+from headrace_kit.metrics import EVENTS_HANDLED, NOTICES_PASSED_OVER
 
 _LOG = structlog.get_logger(__name__)
 _POLL_MS = 500
@@ -81,11 +81,13 @@ class Broadcast:
 
     def take(self, record: "ConsumerRecord[Any, Any]") -> None:
         """Hear one record."""
-        # No dead letters: each replica would write one, and a lost notice costs only work.
+        # No dead letters: each replica would write one at each start. The record stays in its
+        # topic, and a lost notice costs only work.
         try:
             raw = parse(dict(record.headers), record.value)
             if raw.type in self.models:
                 self._heard(raw.load(self.models[raw.type]))
                 EVENTS_HANDLED.labels(raw.type, "done").inc()
         except InvalidEvent as error:
+            NOTICES_PASSED_OVER.labels(record.topic).inc()
             _LOG.warning("notice passed over", topic=record.topic, reason=str(error))

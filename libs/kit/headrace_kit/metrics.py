@@ -13,6 +13,11 @@ HANDLER_SECONDS = Histogram(
 )
 EVENTS_PUBLISHED = Counter("headrace_events_published_total", "Events published", ["type"])
 DEAD_LETTERS = Counter("headrace_dead_letters_total", "Records dead-lettered", ["topic", "error"])
+NOTICES_PASSED_OVER = Counter(
+    "headrace_notices_passed_over_total",
+    "Notices to every replica that could not be read",
+    ["topic"],
+)
 OUTBOX_ROWS = Gauge("headrace_outbox_rows", "Events written but not yet published")
 OUTBOX_OLDEST = Gauge(
     "headrace_outbox_oldest_age_seconds", "Age of the oldest event written but not yet published"

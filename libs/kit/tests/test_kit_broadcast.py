@@ -7,6 +7,7 @@ from aiokafka import ConsumerRecord
 from headrace_events import Event
 from headrace_events.inference import InferenceCancelRequested
 from headrace_kit.broadcast import Broadcast
+from headrace_kit.metrics import NOTICES_PASSED_OVER
 
 
 def record(event: Event[Any], body: bytes) -> "ConsumerRecord[Any, Any]":
@@ -24,6 +25,9 @@ def test_a_broken_notice_does_not_silence_the_next() -> None:
         since_seconds=0,
     )
     event = Event.new(InferenceCancelRequested(request_id="r-1"), source="test", workload="w")
+    passed_over = NOTICES_PASSED_OVER.labels(event.topic)._value
+    before = passed_over.get()
     broadcast.take(record(event, b"{"))
+    assert passed_over.get() == before + 1
     broadcast.take(record(event, event.body()))
     assert heard == ["r-1"]
