@@ -10,6 +10,7 @@ from headrace_models.cache import build_once, cache_root
 from headrace_models.errors import ModelReferenceError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_HUB_SECONDS = 10.0
 _HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
 # Raise it when the conversion changes, so that nobody goes on with an old folder.
 _CONVERSION = 1
@@ -28,22 +29,60 @@ BUILT_IN = {
 }
 
 
+def check(reference: str) -> None:
+    """Raise ModelReferenceError if `reference` leads nowhere; converts and downloads nothing."""
+    if reference in BUILT_IN or _local(reference):
+        return
+    if not _HUB_ID.fullmatch(reference):
+        raise _unknown(reference)
+    if find_spec("huggingface_hub") is None:
+        return  # no engine here: those that have one will say
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    repository, _, revision = reference.partition("@")
+    try:
+        snapshot_download(repository, revision=revision or None, local_files_only=True)
+    except LocalEntryNotFoundError:
+        try:
+            HfApi().model_info(repository, revision=revision or None, timeout=_HUB_SECONDS)
+        except Exception as error:  # the HTTP library below is not part of the hub's promises
+            raise _not_to_be_had(reference, error) from error
+
+
 def resolve(reference: str, cache: Path | None = None) -> Path:
     """Return the local Hugging Face folder of `reference`, making or fetching it when needed."""
     if reference in BUILT_IN:
         return _converted(reference, BUILT_IN[reference], cache or cache_root())
-    folder = Path(reference).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise ModelReferenceError(
-                f"model folder {reference!r} has no config.json: give a Hugging Face model folder"
-            )
-        return folder.resolve()
+    if folder := _local(reference):
+        return folder
     if _HUB_ID.fullmatch(reference):
         return _downloaded(reference)
-    raise ModelReferenceError(
+    raise _unknown(reference)
+
+
+def _local(reference: str) -> Path | None:
+    folder = Path(reference).expanduser()
+    if not folder.is_dir():
+        return None
+    if not (folder / "config.json").is_file():
+        raise ModelReferenceError(
+            f"model folder {reference!r} has no config.json: give a Hugging Face model folder"
+        )
+    return folder.resolve()
+
+
+def _unknown(reference: str) -> ModelReferenceError:
+    return ModelReferenceError(
         f"unknown model reference {reference!r}: give one of {', '.join(sorted(BUILT_IN))}, "
         "a Hugging Face model folder, or a hub id like owner/name"
+    )
+
+
+def _not_to_be_had(reference: str, error: Exception) -> ModelReferenceError:
+    return ModelReferenceError(
+        f"model {reference!r} is neither a local folder nor to be had from the Hugging Face "
+        f"hub ({type(error).__name__}): check the name, the network and HF_TOKEN"
     )
 
 
@@ -87,7 +126,4 @@ def _downloaded(reference: str) -> Path:
             )
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelReferenceError(
-            f"model {reference!r} is neither a local folder nor to be had from the Hugging Face "
-            f"hub ({type(error).__name__}): check the name, the network and HF_TOKEN"
-        ) from error
+        raise _not_to_be_had(reference, error) from error

@@ -7,12 +7,13 @@ import pytest
 
 from headrace_models.cache import build_once
 from headrace_models.errors import ModelReferenceError
-from headrace_models.reference import resolve
+from headrace_models.reference import check, resolve
 
 
 def test_an_unknown_reference_names_the_known_ones() -> None:
-    with pytest.raises(ModelReferenceError, match=r"smollm2-135m-instruct.*hub id"):
-        resolve("smollm9")
+    for take in (check, resolve):
+        with pytest.raises(ModelReferenceError, match=r"smollm2-135m-instruct.*hub id"):
+            take("smollm9")
 
 
 def test_a_folder_resolves_to_itself_when_it_is_a_model(tmp_path: Path) -> None:
@@ -24,8 +25,15 @@ def test_a_folder_resolves_to_itself_when_it_is_a_model(tmp_path: Path) -> None:
 
 def test_a_hub_id_that_cannot_be_had_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ModelReferenceError, match="check the name"):
-        resolve("nobody-here/no-such-model")
+    for take in (check, resolve):
+        with pytest.raises(ModelReferenceError, match="check the name"):
+            take("nobody-here/no-such-model")
+
+
+def test_what_can_be_had_passes_the_check(tmp_path: Path) -> None:
+    check("smollm2-135m-instruct")
+    (tmp_path / "config.json").write_text("{}")
+    check(str(tmp_path))
 
 
 def test_many_ask_and_one_builds(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from headrace_events import Event
 from headrace_events.workload import Manifest, WorkloadApplied
+from headrace_models.errors import ModelError
+from headrace_models.reference import check
 from headrace_stack.errors import StackError
 
 
@@ -38,6 +40,10 @@ def load(path: Path) -> Manifest:
         for index, source in enumerate(manifest.spec.data.sources)
         if source.path and "://" not in source.path and not Path(source.path).is_file()
     ]
+    try:
+        check(manifest.spec.base)
+    except ModelError as error:
+        missing.append(f"spec.base: {error}")
     if missing:
         raise InvalidManifest(_refusal(path, missing))
     return manifest

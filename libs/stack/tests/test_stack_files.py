@@ -119,6 +119,14 @@ def test_other_bad_manifests(tmp_path: Path, text: str, says: str) -> None:
         manifests.load(path)
 
 
+def test_an_unknown_base_is_refused_before_anything_trains_on_it(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\na,b\n")
+    path = tmp_path / "workload.yaml"
+    path.write_text(MANIFEST + "  base: smollm9\n")
+    with pytest.raises(manifests.InvalidManifest, match=r"spec\.base: unknown model.*give one of"):
+        manifests.load(path)
+
+
 def test_missing_manifest(tmp_path: Path) -> None:
     with pytest.raises(manifests.InvalidManifest, match="Cannot read"):
         manifests.load(tmp_path / "none.yaml")
