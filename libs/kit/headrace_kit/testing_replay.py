@@ -6,6 +6,7 @@ Handlers, units of work, outbox, inbox and jobs are the real ones; only Kafka is
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import MetaData, delete, select
 
@@ -14,6 +15,7 @@ from headrace_kit.database import Database, KitBase, OutboxRow
 from headrace_kit.replay import Replay, Report, topics_of
 from headrace_kit.service import Service
 
+_SPAN = "00f067aa0ba902b7"
 _MOST_JOBS = 1000
 # What is no state: who holds what right now, and what is on its way out.
 _LEFT_OUT = {"kit_outbox", "kit_leases"}
@@ -64,6 +66,9 @@ class Life:
 
     async def give_event(self, event: Event[Any]) -> None:
         """Publish this event; the service takes it in, and what it emits is published too."""
+        if event.traceparent is None:
+            # As a real producer has it; else each reader would begin a trace of its own.
+            event = event.model_copy(update={"traceparent": f"00-{uuid4().hex}-{_SPAN}-01"})
         headers = {k: v.encode() for k, v in event.headers().items()}
         await self._take_in(self._append(event.topic, event.workload, event.body(), headers))
         await self.publish()
