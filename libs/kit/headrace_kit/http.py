@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
 from opentelemetry.trace import SpanKind
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +18,10 @@ from headrace_kit.metrics import HTTP_REQUESTS, HTTP_SECONDS
 # Asked every few seconds by machines: a span of each would drown the others.
 _UNTRACED = ("/healthz", "/readyz", "/metrics", "/version", "/console", "/metrics-api")
 _SERVER_ERROR = 500
+# It traces probes too, four spans each, and its error records quote what users sent.
+_NO_TELEMETRY_OF_ITS_OWN = TelemetryConfig(
+    tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False
+)
 
 
 class TraceRequests:
@@ -80,7 +85,12 @@ def make_api(
     service: str, version: str, ready: Callable[[], dict[str, bool]], lifespan: Any
 ) -> FastAPI:
     """Make the service's FastAPI app with what every service answers."""
-    api = FastAPI(title=f"headrace-{service}", version=version, lifespan=lifespan)
+    api = FastAPI(
+        title=f"headrace-{service}",
+        version=version,
+        lifespan=lifespan,
+        telemetry=_NO_TELEMETRY_OF_ITS_OWN,
+    )
     api.add_middleware(TraceRequests)
     api.add_exception_handler(RequestValidationError, _invalid)
 
