@@ -28,6 +28,11 @@ CONSUMER_HALTED = Gauge(
 REBALANCES = Counter(
     "headrace_group_rebalances_total", "Partitions given out anew to this member", ["group"]
 )
+REJOINS = Counter(
+    "headrace_group_rejoins_total",
+    "Times that a member was given up and a new one joined",
+    ["group"],
+)
 JOBS_RUNNING = Gauge("headrace_jobs_running", "Leased jobs at work here", ["kind"])
 HTTP_REQUESTS = Counter(
     "headrace_http_requests_total", "HTTP requests", ["method", "route", "status"]

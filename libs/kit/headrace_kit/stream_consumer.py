@@ -5,6 +5,7 @@ position, while here records may be done out of order, and a rebalance waits for
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStat
 
 from headrace_kit.assignment import sticky_assignor
 from headrace_kit.dead_letters import DeadLetterLimitExceeded
-from headrace_kit.metrics import REBALANCES
+from headrace_kit.metrics import REBALANCES, REJOINS
 from headrace_kit.offsets import Offsets
 from headrace_kit.settings import Kafka
 
@@ -22,6 +23,7 @@ _LOG = structlog.get_logger(__name__)
 _POLL_MS = 200  # bounds an idle poll, and so how long a drain waits for it
 _FETCH_WAIT_MS = 100
 _RETRY_SECONDS = 1.0
+_MOST_FAILURES = 5  # polls in a row
 _MOST_HEARTBEAT_MS = 3_000
 _BEFORE_REBALANCE_TIMEOUT = 0.8  # of it; past it the group goes on without us
 
@@ -59,15 +61,20 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         self._committing: asyncio.Task[None] | None = None
         self._under_way: set[asyncio.Task[None]] = set()
         self._draining = False
-        self._generation = 0
         self._assigned = asyncio.Event()
         self._room = asyncio.Event()
         self._dirty = asyncio.Event()
 
     async def start(self) -> None:
         """Join the group and begin to poll."""
+        self._consumer = self._new_member()
+        await self._consumer.start()
+        self._polling = asyncio.create_task(self._poll(), name=f"poll {self._group}")
+        self._committing = asyncio.create_task(self._commits(), name=f"commit {self._group}")
+
+    def _new_member(self) -> Any:
         kafka = self._settings
-        self._consumer = AIOKafkaConsumer(
+        found: Any = AIOKafkaConsumer(
             bootstrap_servers=kafka.bootstrap_servers,
             client_id=self._instance,
             group_id=self._group,
@@ -77,10 +84,8 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             **membership(kafka, self._instance),
         )
-        self._consumer.subscribe(list(self._topics), listener=self)
-        await self._consumer.start()
-        self._polling = asyncio.create_task(self._poll(), name=f"poll {self._group}")
-        self._committing = asyncio.create_task(self._commits(), name=f"commit {self._group}")
+        found.subscribe(list(self._topics), listener=self)
+        return found
 
     async def drain(self) -> None:
         """Poll no more; finish and commit what is under way, as far as the time allows."""
@@ -110,42 +115,74 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Finish what is under way before another member may get its partition."""
         self._assigned.clear()
-        self._generation += 1
         if self._under_way:
             await asyncio.wait(
                 self._under_way,
                 timeout=self._settings.rebalance_timeout_ms / 1000 * _BEFORE_REBALANCE_TIMEOUT,
             )
         await self._commit()
+        # Here and not when partitions are assigned: the first records may come before that call.
+        self._offsets.forget()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Go on at the last commits."""
         REBALANCES.labels(self._group).inc()
-        self._offsets.forget()
         self._assigned.set()
 
     async def _poll(self) -> None:
+        failures = 0
         while not self._draining:
-            await self._assigned.wait()
+            # Not for ever: what keeps aiokafka's coordinator from a rebalance's end it tells to a
+            # poll, and waits until there is one.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._assigned.wait(), _RETRY_SECONDS)
             most = await self._wait_for_room()
-            generation = self._generation
             try:
                 batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=most)
             except ConsumerStoppedError:
                 return
             except KafkaError as error:
                 _LOG.warning("poll failed", group=self._group, error=type(error).__name__)
+                failures += 1
                 await asyncio.sleep(_RETRY_SECONDS)
+                if failures >= _MOST_FAILURES:
+                    await self._join_anew()
+                    failures = 0
                 continue
+            failures = 0
+            # Of the assignment that holds now, also where the rebalance came during the poll:
+            # aiokafka forgets what it fetched for an older one.
             records = [record for batch in batches.values() for record in batch]
-            if not records or self._draining or generation != self._generation:
-                continue  # of a generation that is over: they come again from the last commit
+            if not records or self._draining:
+                continue
             self._offsets.take(records)
             if self._in_flight is None:
                 await asyncio.wait([self._spawn(records)])
             else:
                 for record in records:
                     self._spawn([record])
+
+    async def _join_anew(self) -> None:
+        """Become a new member: aiokafka does not give up a member id that the broker fenced.
+
+        A static member is fenced when the broker took it in anew and the answer was lost, as
+        happens when Kafka dies.
+        """
+        _LOG.warning("joins anew", group=self._group)
+        REJOINS.labels(self._group).inc()
+        while not self._draining:
+            self._assigned.clear()
+            self._offsets.forget()
+            with contextlib.suppress(KafkaError):
+                await self._consumer.stop()
+            self._consumer = self._new_member()
+            try:
+                await self._consumer.start()
+            except KafkaError as error:
+                _LOG.warning("cannot join", group=self._group, error=type(error).__name__)
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return
 
     async def _wait_for_room(self) -> int:
         """How many records may be taken now."""
@@ -198,7 +235,7 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
             # The group has moved on: the new owner does these again, with the same outcome ids.
             _LOG.warning("commit refused", group=self._group, error=type(error).__name__)
             return True
-        except KafkaError as error:
+        except (KafkaError, ConsumerStoppedError) as error:
             _LOG.warning("commit failed", group=self._group, error=type(error).__name__)
             return False
         self._offsets.committed(offsets)

@@ -119,6 +119,24 @@ async def test_a_stop_finishes_and_commits_what_is_under_way(kafka, producer, se
     assert set(handled.values()) == {1}
 
 
+async def test_a_fenced_member_becomes_a_new_one(kafka, producer, settings_for) -> None:
+    handled: Counter[str] = Counter()
+    member = Member(settings_for(), f"g-{new_id()}", "m-0", handled)
+    member.wanted = {await ask(producer, "w")}
+    await member.consumer.start()
+    await until(lambda: len(handled) == 1)
+    fenced = member.consumer._consumer
+    # What is left when the broker's answer to a join was lost: it knows us by another member id.
+    fenced._coordinator.member_id = "lost"
+    fenced._coordinator.request_rejoin()
+    await asyncio.sleep(1.0)
+    later = {await ask(producer, "w") for _ in range(10)}
+    member.wanted |= later
+    await until(lambda: later <= set(handled))
+    assert member.consumer._consumer is not fenced
+    await member.consumer.stop()
+
+
 async def test_a_rebalance_waits_for_what_is_under_way(kafka, producer, settings_for) -> None:
     group, handled = f"g-{new_id()}", Counter()
     one, two = (Member(settings_for(), group, f"m-{n}", handled) for n in range(2))
@@ -133,7 +151,7 @@ async def test_a_rebalance_waits_for_what_is_under_way(kafka, producer, settings
     await joining
     await until(lambda: len(handled) == 20)
     assert set(handled.values()) == {1}
-    assert len(one.partitions) == len(two.partitions) == 2
+    await until(lambda: len(one.partitions) == len(two.partitions) == 2)
     for member in (one, two):
         await member.consumer.stop()
 
