@@ -30,8 +30,8 @@ status: ## Show every part of the stack
 test: setup-tests ## Run all tests but the long fault suite
 	@$(BIN)/pytest -m "not faults_long" $(ARGS)
 
-test-fast: setup ## Run the tests that need no engine: under two minutes
-	@$(BIN)/pytest -m "not integration and not e2e and not browser and not faults and not faults_long" $(ARGS)
+test-fast: setup ## Run the tests that need no engine, on all cores: under two minutes
+	@$(BIN)/pytest -n auto -m "not integration and not e2e and not browser and not faults and not faults_long" $(ARGS)
 
 faults: setup-tests ## Run the fault suite in full
 	@$(BIN)/pytest -m "faults or faults_long" $(ARGS)
