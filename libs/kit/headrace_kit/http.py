@@ -18,7 +18,7 @@ from headrace_kit.metrics import HTTP_REQUESTS, HTTP_SECONDS
 # Asked every few seconds by machines: a span of each would drown the others.
 _UNTRACED = ("/healthz", "/readyz", "/metrics", "/version", "/console", "/metrics-api")
 _SERVER_ERROR = 500
-# It traces probes too, four spans each, and its error records quote what users sent.
+# It traces probes too, and logs the messages of unhandled errors, which may quote what users sent.
 _NO_TELEMETRY_OF_ITS_OWN = TelemetryConfig(
     tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False
 )

@@ -33,7 +33,7 @@ def check(reference: str) -> None:
     """Raise ModelReferenceError if `reference` leads nowhere; converts and downloads nothing."""
     if reference in BUILT_IN or _local(reference):
         return
-    if not _HUB_ID.fullmatch(reference):
+    if not _is_hub_id(reference):
         raise _unknown(reference)
     if find_spec("huggingface_hub") is None:
         return  # no engine here: those that have one will say
@@ -56,9 +56,14 @@ def resolve(reference: str, cache: Path | None = None) -> Path:
         return _converted(reference, BUILT_IN[reference], cache or cache_root())
     if folder := _local(reference):
         return folder
-    if _HUB_ID.fullmatch(reference):
+    if _is_hub_id(reference):
         return _downloaded(reference)
     raise _unknown(reference)
+
+
+def _is_hub_id(reference: str) -> bool:
+    # The hub allows no dot at the start: `./model` is a folder that is not there.
+    return not reference.startswith(".") and _HUB_ID.fullmatch(reference) is not None
 
 
 def _local(reference: str) -> Path | None:

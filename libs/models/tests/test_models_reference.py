@@ -12,8 +12,9 @@ from headrace_models.reference import check, resolve
 
 def test_an_unknown_reference_names_the_known_ones() -> None:
     for take in (check, resolve):
-        with pytest.raises(ModelReferenceError, match=r"smollm2-135m-instruct.*hub id"):
-            take("smollm9")
+        for reference in ("smollm9", "./smollm2", "../models/smollm2"):
+            with pytest.raises(ModelReferenceError, match=r"smollm2-135m-instruct.*hub id"):
+                take(reference)
 
 
 def test_a_folder_resolves_to_itself_when_it_is_a_model(tmp_path: Path) -> None:

@@ -52,6 +52,9 @@ def load(path: Path) -> Manifest:
 def _with_absolute_paths(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The services run in another folder than the user, and are to find the same files."""
     spec = document.get("spec")
+    base = spec.get("base") if isinstance(spec, dict) else None
+    if isinstance(base, str) and "/" in base and (folder / Path(base).expanduser()).is_dir():
+        document["spec"]["base"] = str((folder / Path(base).expanduser()).resolve())
     data = spec.get("data") if isinstance(spec, dict) else None
     sources = data.get("sources") if isinstance(data, dict) else None
     for source in sources if isinstance(sources, list) else []:

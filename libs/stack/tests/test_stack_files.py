@@ -88,6 +88,14 @@ def test_manifest_paths_are_those_of_its_folder(tmp_path: Path) -> None:
     assert loaded.spec.data.sources[0].path == str(tmp_path / "rows.csv")
 
 
+def test_a_base_beside_the_manifest_is_found_from_there(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\na,b\n")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "workload.yaml").write_text(MANIFEST + "  base: ./model\n")
+    assert manifests.load(tmp_path / "workload.yaml").spec.base == str(tmp_path / "model")
+
+
 def test_every_wrong_field_is_named(tmp_path: Path) -> None:
     path = tmp_path / "workload.yaml"
     path.write_text(
