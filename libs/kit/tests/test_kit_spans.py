@@ -81,7 +81,7 @@ def test_a_broken_header_starts_a_trace_of_its_own(header: str | None) -> None:
 
 
 VALUES = st.one_of(
-    st.text(max_size=300), st.booleans(), st.floats(allow_nan=False),
+    st.text(max_size=40), st.booleans(), st.floats(allow_nan=False),
     st.integers(-(2**63), 2**63 - 1), st.lists(st.text(max_size=5), max_size=3),
 )  # fmt: skip
 
@@ -90,8 +90,8 @@ VALUES = st.one_of(
     st.integers(1, 2**128 - 1),
     st.integers(1, 2**64 - 1),
     st.integers(0, 2**64 - 1),
-    st.text(min_size=1, max_size=200),
-    st.dictionaries(st.text(min_size=1, max_size=20), VALUES, max_size=12),
+    st.text(min_size=1, max_size=40),
+    st.dictionaries(st.text(min_size=1, max_size=8), VALUES, max_size=4),
     st.sampled_from(SpanKind),
     st.sampled_from(StatusCode),
     st.booleans(),
