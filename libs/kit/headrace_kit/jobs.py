@@ -228,7 +228,8 @@ class Jobs:
                 job = None
             if job is None:
                 with contextlib.suppress(TimeoutError):  # the poll interval is over
-                    await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await self._wake.wait()
                 self._wake.clear()
                 continue
             JOBS_RUNNING.labels(self.kind).inc()

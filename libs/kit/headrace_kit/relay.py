@@ -56,7 +56,9 @@ class Relay:
                 _LOG.warning("outbox relay waits", error=type(error).__name__)
                 await asyncio.sleep(_POLL_SECONDS)
             with contextlib.suppress(TimeoutError):  # the poll interval is over
-                await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+                # Not wait_for: before Python 3.12 it loses a cancellation that comes with the wake.
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._wake.wait()
             self._wake.clear()
 
     async def publish_batch(self) -> int:

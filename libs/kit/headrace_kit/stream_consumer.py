@@ -135,7 +135,8 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
             # Not for ever: what keeps aiokafka's coordinator from a rebalance's end it tells to a
             # poll, and waits until there is one.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._assigned.wait(), _RETRY_SECONDS)
+                async with asyncio.timeout(_RETRY_SECONDS):
+                    await self._assigned.wait()
             most = await self._wait_for_room()
             try:
                 batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=most)

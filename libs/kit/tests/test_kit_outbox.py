@@ -43,6 +43,12 @@ def units(database: Database) -> UnitsOfWork:
     return UnitsOfWork(database, "test", lambda: None)
 
 
+async def ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task], timeout=5)
+    assert task.cancelled(), "a cancellation was lost"
+
+
 class Broker:
     """A partition per key: keeps order, acknowledges late, refuses what it is told to."""
 
@@ -126,7 +132,7 @@ async def test_events_leave_in_the_order_of_commits_whatever_they_were_written_i
         for number in range(count * len(keys)):
             group.create_task(change(keys[number % len(keys)]))
     await until(lambda: drained(database))
-    relay.cancel()
+    await ended(relay)
     assert dict(broker.by_key) == {key: [str(n + 1) for n in range(count)] for key in keys}
 
 
@@ -228,7 +234,7 @@ async def test_two_relays_at_work_publish_everything_in_order(database, units) -
     await asyncio.gather(write("a"), write("b"))
     await until(lambda: drained(database))
     for relay in relays:
-        relay.cancel()
+        await ended(relay)
     for key in "ab":
         assert list(dict.fromkeys(broker.by_key[key])) == [str(n) for n in range(30)]
 
@@ -257,8 +263,19 @@ async def test_a_commit_wakes_the_relay_of_its_process(database) -> None:
         wanted = str(number)
         await until(lambda wanted=wanted: wanted in broker.by_key["a"])
         taken.append(asyncio.get_running_loop().time() - started)
-    running.cancel()
+    await ended(running)
     assert min(taken) < 0.5, "it waited for the poll, which comes once a second"
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_relay_that_is_woken_and_cancelled_at_once_ends(database, turns: int) -> None:
+    relay = Relay(database, Broker().send, "r")
+    running = asyncio.create_task(relay.run())
+    await asyncio.sleep(0.2)  # it waits for its wake-up now
+    relay.wake()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await ended(running)
 
 
 async def test_the_lag_is_measured_beside_a_publishing_that_hangs(database, units) -> None:
@@ -273,7 +290,7 @@ async def test_the_lag_is_measured_beside_a_publishing_that_hangs(database, unit
     await relay.look()
     assert relay.waiting == 3 and OUTBOX_ROWS._value.get() == 3
     assert 0 < OUTBOX_OLDEST._value.get() == pytest.approx(relay.lag_seconds(), abs=0.5)
-    hanging.cancel()
+    await ended(hanging)
 
 
 async def test_an_event_that_no_topic_takes_fails_where_it_is_made(database) -> None:
