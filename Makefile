@@ -1,6 +1,6 @@
 # The targets that a newcomer guesses. Each that runs something sets up first; that is quick when
 # there is nothing to do. ARGS goes to the command: make demo ARGS="--data FILE --prompt COLUMN"
-.PHONY: help setup setup-tests demo up down status test test-fast faults lint format schemas
+.PHONY: help setup setup-tests demo up down status test test-fast faults bench-event-path lint format schemas
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -33,8 +33,11 @@ test: setup-tests ## Run all tests but the long fault suite
 test-fast: setup ## Run the tests that need no engine, on all cores: under two minutes
 	@$(BIN)/pytest -n auto -m "not integration and not e2e and not browser and not faults and not faults_long" $(ARGS)
 
-faults: setup-tests ## Run the fault suite in full
-	@$(BIN)/pytest -m "faults or faults_long" $(ARGS)
+faults: setup ## Kill and restart everything under load, count by id: one table
+	@$(BIN)/python -m headrace_bench faults $(ARGS)
+
+bench-event-path: setup ## Requests per second over Kafka, beside MLflow's gateway: one table
+	@$(BIN)/python -m headrace_bench event-path $(ARGS)
 
 lint: setup ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff check .
@@ -46,5 +49,5 @@ format: setup ## Let ruff put the code in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-schemas: setup ## Write the contracts anew from the event models
+schemas: setup ## Write the contracts, ACLs and Helm values anew from the event models
 	@$(BIN)/headrace schemas export schemas

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Headrace needs and is not there: Java and Maven by the system's package manager,
-# uv, the locked Python environment, Kafka's jars, the reference model; with --tests also Chromium.
+# uv, the locked Python environment, Kafka's jars, the reference model; with --tests also Chromium,
+# PostgreSQL and kcat.
 # Quick when there is nothing to do. Where it may not install, it says exactly what to install.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -23,7 +24,9 @@ java_version() { # the major version of the Java on the PATH, 0 without one
   sed -nE 's/.*version "(1\.)?([0-9]+).*/\2/p' <<<"$text" | head -n1 | grep . || echo 0
 }
 java_is_good() { [ "$(java_version)" -ge "$OLDEST_JAVA" ]; }
+kcat_is_there() { have kcat || [ -f .venv/.headrace-no-kcat ]; }
 chromium_is_there() { have chromium || have chromium-browser; }
+postgres_is_there() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb; }
 jars_are_there() { grep -qsx "$(digest <"$POM")" "$CACHE"/kafka/*/pom.sha256; }
 
 # -- how this system installs packages ---------------------------------------------------------
@@ -73,7 +76,11 @@ WANTED=$(cat uv.lock pyproject.toml libs/*/pyproject.toml services/*/pyproject.t
 is_done() {
   [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$WANTED $CACHE" ] && [ -x .venv/bin/headrace ] \
     && have java && jars_are_there \
-    && { [ "$WITH_TESTS" != --tests ] || chromium_is_there || [ -f .venv/.headrace-no-chromium ]; }
+    && { [ "$WITH_TESTS" != --tests ] || {
+      { chromium_is_there || [ -f .venv/.headrace-no-chromium ]; } \
+        && { postgres_is_there || [ -f .venv/.headrace-no-postgres ]; } \
+        && kcat_is_there
+    }; }
 }
 if is_done; then exit 0; fi
 
@@ -96,6 +103,16 @@ if [ "$WITH_TESTS" = --tests ] && ! chromium_is_there; then
   # Only the console's browser test needs it: without it the set-up goes on.
   install "Chromium (for the browser test)" chromium chromium "--cask chromium" \
     || { mkdir -p .venv; touch .venv/.headrace-no-chromium; }
+fi
+if [ "$WITH_TESTS" = --tests ] && ! postgres_is_there; then
+  # Tests run a temporary cluster of its binaries and skip without them: the set-up goes on.
+  install "PostgreSQL (for the tests of the service databases)" postgresql postgresql-server postgresql \
+    || { mkdir -p .venv; touch .venv/.headrace-no-postgres; }
+fi
+if [ "$WITH_TESTS" = --tests ] && ! kcat_is_there; then
+  # Only the test of the plain-Kafka guide needs it.
+  install "kcat (for the plain-Kafka guide's test)" kcat kcat kcat \
+    || { mkdir -p .venv; touch .venv/.headrace-no-kcat; }
 fi
 
 # -- Python ------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from headrace_events import EventData, parse, topics
 from headrace_events.catalogue import EVENT_TYPES
 from headrace_events.envelope import Event
 from headrace_events.export import check
+from headrace_events.flows import flow_of
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "schemas" / "events" / "examples"
@@ -27,14 +28,12 @@ def _handled(service: str) -> dict[str, type[EventData]]:
     build: Callable[..., Any] = importlib.import_module(f"{package}.app").build
     settings = importlib.import_module(f"{package}.settings").Settings
     built = build(settings(database={"url": "sqlite+aiosqlite:///:memory:"}))
-    models = {model.TYPE: model for model in built._control.models}
-    for stream, _records in built._streams:
-        models |= stream.models
-    return models
+    return {model.TYPE: model for model in built.consumed}
 
 
 def test_schemas_are_what_the_code_exports() -> None:
-    assert check(ROOT / "schemas") == [], "run `make schemas` and commit the result"
+    different = check(ROOT / "schemas", ROOT / "infra")
+    assert different == [], "run `make schemas` and commit the result"
 
 
 @pytest.mark.parametrize("name", sorted(EVENT_TYPES))
@@ -88,9 +87,20 @@ def _with_additions(document: Any, skip: set[str]) -> Any:
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_catalogue_names_exactly_the_topics_a_service_consumes(service: str) -> None:
     declared = {t.name for t in topics.CATALOGUE if service in t.consumers}
-    consumed = {model.TOPIC for model in _handled(service).values()}
+    consumed = {topic for model in _handled(service).values() for topic in model.topics()}
     assert consumed - declared == set(), f"{service} consumes topics that do not name it"
     assert declared - consumed == set(), f"{service} is named by topics it does not consume"
+
+
+@pytest.mark.parametrize("name", sorted(EVENT_TYPES))
+def test_the_flow_of_an_event_names_exactly_the_services_that_handle_it(name: str) -> None:
+    """Who must roll out first is read from it, so it has to be true for each type."""
+    flow = flow_of(EVENT_TYPES[name])
+    handle = {service for service in SERVICES if name in _handled(service)}
+    assert {c for c in flow.consumers if c in SERVICES} == handle, "libs/events: flows.py"
+    topic = topics.BY_NAME[EVENT_TYPES[name].TOPIC]
+    assert set(flow.producers) <= set(topic.producers)
+    assert set(flow.consumers) <= set(topic.consumers)
 
 
 def test_producers_in_the_catalogue_exist() -> None:
@@ -108,11 +118,14 @@ def test_a_service_makes_only_events_of_topics_that_name_it_as_producer(service:
     folder = ROOT / ("libs/stack" if service == "stack" else f"services/{service}")
     allowed = {t.name for t in topics.CATALOGUE if service in t.producers}
     made = _constructed(folder, f"headrace_{service.replace('-', '_')}")
-    wrong = {model.TYPE: model.TOPIC for model in made if model.TOPIC not in allowed}
+    wrong = {m.TYPE: m.topics() for m in made if not set(m.topics()) <= allowed}
     assert wrong == {}, f"{service} produces to topics that do not name it"
-    unused = {t for t in allowed if not t.startswith(topics.dlq(""))} - {m.TOPIC for m in made}
-    # The chassis raises alerts for every service.
-    assert unused <= {topics.ALERTS}, f"{service} is named by topics it never produces to"
+    used = {topic for model in made for topic in model.topics()}
+    unused = {t for t in allowed if not t.startswith(topics.dlq(""))} - used
+    # The chassis raises alerts for every service, and keeps the journal of its jobs.
+    assert unused <= {topics.ALERTS, topics.JOBS}, (
+        f"{service} is named by topics it never produces to"
+    )
 
 
 def _constructed(folder: Path, package: str) -> set[type[EventData]]:

@@ -2,16 +2,40 @@
 
 from headrace_client.answer import Answer
 from headrace_client.client import HeadraceClient
-from headrace_client.errors import HeadraceError, NotConfigured, Rejected, Timeout, Unreachable
+from headrace_client.errors import (
+    Blocked,
+    Cancelled,
+    ConnectionLost,
+    DeadlineExceeded,
+    EngineFailed,
+    HeadraceError,
+    NotConfigured,
+    Overloaded,
+    Rejected,
+    Timeout,
+    UnknownWorkload,
+    Unreachable,
+)
+from headrace_client.options import ChatOptions
+from headrace_client.pending import PendingAnswer
 from headrace_client.stream import AnswerStream
 
 __all__ = [
     "Answer",
     "AnswerStream",
+    "Blocked",
+    "Cancelled",
+    "ChatOptions",
+    "ConnectionLost",
+    "DeadlineExceeded",
+    "EngineFailed",
     "HeadraceClient",
     "HeadraceError",
     "NotConfigured",
+    "Overloaded",
+    "PendingAnswer",
     "Rejected",
     "Timeout",
+    "UnknownWorkload",
     "Unreachable",
 ]

@@ -1,36 +1,34 @@
 """Ask a workload over Kafka."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Literal, Self
-
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from typing import Any, Literal, Self, Unpack
 
 from headrace_client.answer import Answer
-from headrace_client.errors import HeadraceError, Rejected, Timeout, Unreachable
-from headrace_client.outcomes import Outcome, Outcomes, Waiting
+from headrace_client.connection import Connection
+from headrace_client.errors import ConnectionLost, HeadraceError, rejected
+from headrace_client.options import ChatOptions, Messages, turns
+from headrace_client.outcomes import Outcome, Waiting
+from headrace_client.pending import PendingAnswer
 from headrace_client.settings import bootstrap_servers as find_bootstrap_servers
 from headrace_client.stream import AnswerStream
 from headrace_client.tracing import TraceIds
 from headrace_events import Event, new_id
 from headrace_events.inference import (
     FeedbackGiven,
+    InferenceCancelRequested,
     InferenceRejected,
     InferenceRequested,
-    Message,
 )
-
-Messages = str | Sequence[Message | Mapping[str, str]]
 
 
 class HeadraceClient:
     """`async with HeadraceClient() as client: answer = await client.chat("docs", "What is len?")`.
 
-    One client serves many requests at once; `name` says in the events who asked.
+    One client serves many requests at once; `name` says in the events who asked. Any number of
+    clients, in any number of processes, get their own answers.
     """
 
     def __init__(
@@ -45,26 +43,13 @@ class HeadraceClient:
         self._name = name
         self._timeout = timeout
         self._traces = TraceIds(traces_per_second)
-        self._outcomes: Outcomes | None = None
-        self._producer: AIOKafkaProducer | None = None
+        self._connection: Connection | None = None
 
     async def __aenter__(self) -> Self:
         """Connect; from here on no outcome is missed."""
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._servers, acks="all", enable_idempotence=True
-        )
-        self._outcomes = Outcomes(self._servers)
-        try:
-            await self._producer.start()
-            await self._outcomes.start()
-        except KafkaConnectionError:
-            await self.close()
-            raise Unreachable(
-                f"Kafka does not answer at {self._servers}: is the stack up? `headrace status`"
-            ) from None
-        except BaseException:
-            await self.close()
-            raise
+        connection = Connection(self._servers)
+        await connection.open()
+        self._connection = connection
         return self
 
     async def __aexit__(
@@ -77,109 +62,65 @@ class HeadraceClient:
         await self.close()
 
     async def close(self) -> None:
-        """Disconnect; requests still under way get no answer here."""
-        if self._outcomes:
-            await self._outcomes.stop()
-        if self._producer:
-            await self._producer.stop()
-        self._outcomes = self._producer = None
+        """Disconnect; requests still under way get ConnectionLost here."""
+        connection, self._connection = self._connection, None
+        if connection:
+            await connection.close()
 
     async def chat(
-        self,
-        workload: str,
-        messages: Messages,
-        *,
-        key: str | None = None,
-        max_tokens: int | None = None,
-        temperature: float = 0.0,
-        timeout: float | None = None,
-        trace: bool | None = None,
+        self, workload: str, messages: Messages, **options: Unpack[ChatOptions]
     ) -> Answer:
         """Ask and wait for the answer.
 
-        `key` (a user, a session) keeps its requests on one side of a canary. `trace=True` has the
-        request's trace recorded whatever the rate. Raises Rejected or Timeout.
+        Raises Timeout, ConnectionLost, or a Rejected: Blocked, DeadlineExceeded, Cancelled,
+        UnknownWorkload, Overloaded, EngineFailed.
         """
-        seconds = self._timeout if timeout is None else timeout
-        event = self._request(
-            workload,
-            seconds,
-            trace,
-            messages=messages,
-            key=key,
-            max_tokens=max_tokens,
-            temperature=temperature,
+        pending = await self.submit(workload, messages, **options)
+        return await pending.result()
+
+    async def submit(
+        self, workload: str, messages: Messages, **options: Unpack[ChatOptions]
+    ) -> PendingAnswer:
+        """Ask and return when the broker has the request; the answer can be awaited or cancelled.
+
+        A request that is neither awaited nor cancelled is remembered until the client closes.
+        """
+        event, seconds, waiting, until = await self._ask(workload, messages, options, stream=False)
+        connection = self._connected()
+        return PendingAnswer(
+            event.subject,
+            waiting,
+            seconds=seconds,
+            until=until,
+            finish=lambda outcome: self._answer(outcome, event),
+            give_up=lambda reason: connection.notify(self._cancellation(event, reason)),
+            cancel=lambda: connection.publish(self._cancellation(event, "caller")),
+            close=lambda: connection.outcomes.forget(event.subject),
         )
-        request_id = event.subject
-        async with self._waiting_for(request_id) as waiting:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._publish(event)
-                    outcome = await waiting.outcome
-            except TimeoutError:
-                raise Timeout(seconds, request_id) from None
-        return self._answer(outcome, event)
 
     async def stream(
-        self,
-        workload: str,
-        messages: Messages,
-        *,
-        key: str | None = None,
-        max_tokens: int | None = None,
-        temperature: float = 0.0,
-        timeout: float | None = None,
-        trace: bool | None = None,
+        self, workload: str, messages: Messages, **options: Unpack[ChatOptions]
     ) -> AsyncIterator[str]:
         """Ask and get the answer's text in pieces as it is made."""
-        stream = await self.open_stream(
-            workload,
-            messages,
-            key=key,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            timeout=timeout,
-            trace=trace,
-        )
+        stream = await self.open_stream(workload, messages, **options)
         async for part in stream:
             yield part
 
     async def open_stream(
-        self,
-        workload: str,
-        messages: Messages,
-        *,
-        key: str | None = None,
-        max_tokens: int | None = None,
-        temperature: float = 0.0,
-        timeout: float | None = None,
-        trace: bool | None = None,
+        self, workload: str, messages: Messages, **options: Unpack[ChatOptions]
     ) -> AnswerStream:
         """Like `stream`, for who needs the Answer (version, trace id) after the last piece."""
-        seconds = self._timeout if timeout is None else timeout
-        event = self._request(
-            workload,
-            seconds,
-            trace,
-            messages=messages,
-            key=key,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            stream=True,
-        )
-        outcomes = self._connected()
-        waiting = outcomes.expect(event.subject)
-        try:
-            await self._publish(event)
-        except BaseException:
-            outcomes.forget(event.subject)
-            raise
+        event, seconds, waiting, until = await self._ask(workload, messages, options, stream=True)
+        connection = self._connected()
         return AnswerStream(
+            event.subject,
             waiting,
+            seconds=seconds,
+            until=until,
             finish=lambda outcome: self._answer(outcome, event),
-            close=lambda: outcomes.forget(event.subject),
-            until=asyncio.get_running_loop().time() + seconds,
-            timeout_error=lambda: Timeout(seconds, event.subject),
+            give_up=lambda reason: connection.notify(self._cancellation(event, reason)),
+            cancel=lambda: connection.publish(self._cancellation(event, "caller")),
+            close=lambda: connection.outcomes.forget(event.subject),
         )
 
     async def feedback(
@@ -199,7 +140,7 @@ class HeadraceClient:
         if not workload:
             raise ValueError("feedback by request id needs `workload`")
         given = FeedbackGiven(request_id=request_id, rating=rating, correction=correction)
-        await self._publish(
+        await self._connected().publish(
             Event[Any].new(
                 given,
                 source=self._name,
@@ -209,18 +150,21 @@ class HeadraceClient:
             )
         )
 
-    def _request(
-        self,
-        workload: str,
-        seconds: float,
-        trace: bool | None,
-        *,
-        messages: Messages,
-        **options: Any,
-    ) -> Event[Any]:
+    async def _ask(
+        self, workload: str, messages: Messages, options: ChatOptions, *, stream: bool
+    ) -> tuple[Event[Any], float, Waiting, float]:
+        """Publish a request; return its event, its time, who waits for it, and until when."""
+        connection = self._connected()
+        given: dict[str, Any] = dict(options)
+        trace = given.pop("trace", None)
+        timeout = given.pop("timeout", None)
+        seconds = self._timeout if timeout is None else timeout
+        until = asyncio.get_running_loop().time() + seconds
         request_id = new_id()
-        data = InferenceRequested(request_id=request_id, messages=_turns(messages), **options)
-        return Event[Any].new(
+        data = InferenceRequested(
+            request_id=request_id, messages=turns(messages), stream=stream, **given
+        )
+        event = Event[Any].new(
             data,
             source=self._name,
             workload=workload,
@@ -228,46 +172,37 @@ class HeadraceClient:
             deadline=datetime.now(UTC) + timedelta(seconds=seconds),
             traceparent=self._traces.traceparent(trace),
         )
-
-    @asynccontextmanager
-    async def _waiting_for(self, request_id: str) -> AsyncIterator[Waiting]:
-        outcomes = self._connected()
+        waiting = connection.outcomes.expect(request_id)
         try:
-            yield outcomes.expect(request_id)
-        finally:
-            outcomes.forget(request_id)
-
-    async def _publish(self, event: Event[Any]) -> None:
-        self._connected()
-        headers = [(name, value.encode()) for name, value in event.headers().items()]
-        try:
-            assert self._producer  # noqa: S101 - narrows: connected says so
-            await self._producer.send_and_wait(
-                event.topic, event.body(), event.subject.encode(), headers=headers
-            )
-        except KafkaError as error:
-            raise Unreachable(
-                f"Kafka at {self._servers} did not take the event ({type(error).__name__})"
+            async with asyncio.timeout_at(until):
+                await connection.publish(event)
+        except TimeoutError:
+            connection.outcomes.forget(request_id)
+            raise ConnectionLost(
+                f"Kafka at {self._servers} did not take the request within {seconds:g} s"
             ) from None
+        except BaseException:
+            connection.outcomes.forget(request_id)
+            raise
+        return event, seconds, waiting, until
 
-    def _connected(self) -> Outcomes:
-        if self._outcomes is None:
+    def _cancellation(self, event: Event[Any], reason: str) -> Event[Any]:
+        data = InferenceCancelRequested.model_validate(
+            {"request_id": event.subject, "reason": reason}
+        )
+        return Event[Any].new(
+            data, source=self._name, workload=event.workload, subject=event.subject, cause=event
+        )
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
             raise HeadraceError("not connected: use `async with HeadraceClient(...) as client`")
-        return self._outcomes
+        return self._connection
 
     @staticmethod
     def _answer(outcome: Outcome, event: Event[Any]) -> Answer:
         traceparent = event.traceparent or ""
         if isinstance(outcome, InferenceRejected):
             trace_id = outcome.trace_id or traceparent.split("-")[1]
-            raise Rejected(outcome.reason, outcome.detail, outcome.request_id, trace_id)
+            raise rejected(outcome.reason, outcome.detail, outcome.request_id, trace_id)
         return Answer.of(outcome, event.workload, traceparent)
-
-
-def _turns(messages: Messages) -> tuple[Message, ...]:
-    if isinstance(messages, str):
-        return (Message(role="user", content=messages),)
-    return tuple(
-        message if isinstance(message, Message) else Message.model_validate(message)
-        for message in messages
-    )

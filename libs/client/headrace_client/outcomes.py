@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
-from headrace_client.errors import Unreachable
+from headrace_client.errors import ConnectionLost, Unreachable
 from headrace_events import InvalidEvent, parse, topics
 from headrace_events.inference import (
     InferenceCompleted,
@@ -46,6 +46,13 @@ class Waiting:
             self.outcome.set_result(outcome)
             self.parts.put_nowait(None)
 
+    def fail(self, error: Exception) -> None:
+        """No outcome will come here."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+            self.outcome.exception()  # nobody may be waiting: that is no reason for a warning
+            self.parts.put_nowait(None)
+
 
 class Outcomes:
     """One reader for all requests of a client, from the topics' ends on, in no consumer group."""
@@ -78,7 +85,9 @@ class Outcomes:
         self._task = asyncio.create_task(self._read(), name="headrace-client outcomes")
 
     async def stop(self) -> None:
-        """Stop reading."""
+        """Stop reading; who still waits is told."""
+        for waiting in self._waiting.values():
+            waiting.fail(ConnectionLost("the client was closed before the outcome came"))
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -102,7 +111,7 @@ class Outcomes:
         while True:
             try:
                 batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
-            except KafkaError as error:
+            except (KafkaError, OSError) as error:
                 _LOG.warning("reading outcomes waits: %s", type(error).__name__)
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
@@ -127,3 +136,4 @@ class Outcomes:
             waiting.take_part(data)
         elif isinstance(data, InferenceCompleted | InferenceRejected):
             waiting.finish(data)
+            self.forget(data.request_id)  # who asked has it in hand; a repeat is nobody's

@@ -4,21 +4,32 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from headrace_client import HeadraceClient, Rejected, Timeout, Unreachable
+from headrace_client import (
+    ConnectionLost,
+    HeadraceClient,
+    Rejected,
+    Timeout,
+    UnknownWorkload,
+    Unreachable,
+)
 from headrace_events import Event, EventData, parse, topics
 from headrace_events.inference import (
     FeedbackGiven,
+    InferenceCancelRequested,
     InferenceCompleted,
     InferencePartCompleted,
     InferenceRejected,
     InferenceRequested,
+    Message,
     Usage,
 )
+from headrace_stack.kafka import EmbeddedKafka, create_topics
 
 pytestmark = pytest.mark.integration
 Reply = Callable[[Event[Any]], list[EventData]]
@@ -134,7 +145,7 @@ async def test_a_rejection_is_an_error_with_its_reason(kafka: str, answering: An
 
     await answering(reply)
     async with HeadraceClient(kafka) as client:
-        with pytest.raises(Rejected, match="no such workload") as caught:
+        with pytest.raises(UnknownWorkload, match="no such workload") as caught:
             await client.chat("dosc", "secret words")
         assert caught.value.reason == "unknown_workload"
         assert "secret" not in str(caught.value)
@@ -172,3 +183,92 @@ async def test_no_kafka_is_a_clear_error() -> None:
     with pytest.raises(Unreachable, match="localhost:1"):
         async with HeadraceClient("localhost:1"):
             pytest.fail("nobody is there")
+
+
+async def test_a_request_may_be_cancelled_and_a_time_out_does_it_by_itself(
+    kafka: str, answering: Any
+) -> None:
+    await answering(lambda _: [])
+    asked_to = AIOKafkaConsumer(topics.INFERENCE_CANCELLATIONS, bootstrap_servers=kafka)
+    await asked_to.start()
+    for partition in asked_to.assignment():
+        await asked_to.position(partition)
+    async with HeadraceClient(kafka) as client:
+        pending = await client.submit("docs", "hi")
+        await pending.cancel()
+        with pytest.raises(Timeout) as caught:
+            await client.chat("docs", "hi", timeout=0.3)
+        left = asyncio.create_task(client.chat("docs", "hi"))
+        await asyncio.sleep(0.3)
+        left.cancel()
+        await asyncio.gather(left, return_exceptions=True)
+        found = {}
+        async with asyncio.timeout(20):
+            while len(found) < 3:
+                record = await asked_to.getone()
+                event = parse(dict(record.headers), record.value).load(InferenceCancelRequested)
+                found[event.subject] = event.data.reason
+    await asked_to.stop()
+    assert found.pop(pending.request_id) == "caller"
+    assert found.pop(caught.value.request_id) == "timeout"
+    assert list(found.values()) == ["caller"]
+
+
+async def test_high_priority_travels_on_topics_of_its_own(kafka: str) -> None:
+    consumer = AIOKafkaConsumer(topics.INFERENCE_REQUESTS_PRIORITY, bootstrap_servers=kafka)
+    await consumer.start()
+    for partition in consumer.assignment():
+        await consumer.position(partition)
+    async with HeadraceClient(kafka) as client:
+        pending = await client.submit("docs", "hi", priority="high")
+        record = await asyncio.wait_for(consumer.getone(), 20)
+    await consumer.stop()
+    assert record.key.decode() == pending.request_id
+
+
+async def test_a_client_that_is_closed_leaves_nobody_waiting(kafka: str) -> None:
+    client = HeadraceClient(kafka)
+    async with client:
+        pending = await client.submit("docs", "hi")
+        waiting = asyncio.create_task(pending.result())
+        await asyncio.sleep(0)
+    with pytest.raises(ConnectionLost):
+        await waiting
+
+
+async def test_kafka_restarts_under_a_waiting_client(tmp_path: Path) -> None:
+    node = EmbeddedKafka(tmp_path)
+    bootstrap = await asyncio.to_thread(node.start)
+    try:
+        await asyncio.to_thread(create_topics, bootstrap)
+        async with HeadraceClient(bootstrap, timeout=120) as client:
+            pending = await client.submit("docs", "before")
+            await asyncio.to_thread(node.stop)
+            asked = asyncio.create_task(client.submit("docs", "while it is away"))
+            await asyncio.sleep(1)
+            assert await asyncio.to_thread(node.start) == bootstrap
+            second = await asked
+            async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+                for request_id in (pending.request_id, second.request_id):
+                    await producer.send_and_wait(*outcome_record(request_id))
+            answers = await asyncio.gather(pending.result(), second.result())
+            assert [answer.text for answer in answers] == ["after all"] * 2
+    finally:
+        await asyncio.to_thread(node.stop)
+
+
+def outcome_record(request_id: str) -> tuple[str, bytes, bytes, int, None, list[tuple[str, bytes]]]:
+    """What guardrails would publish: topic, value, key, partition, timestamp, headers."""
+    asked = InferenceRequested(
+        request_id=request_id, messages=(Message(role="user", content="hi"),)
+    )
+    request = Event[Any].new(asked, source="test", workload="docs", subject=request_id)
+    event = Event[Any].new(
+        completed(request, "after all"),
+        source="test",
+        workload="docs",
+        subject=request_id,
+        cause=request,
+    )
+    headers = [(k, v.encode()) for k, v in event.headers().items()]
+    return event.topic, event.body(), request_id.encode(), 0, None, headers

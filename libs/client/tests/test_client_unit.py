@@ -4,13 +4,29 @@ import asyncio
 import json
 import re
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
-from headrace_client import HeadraceClient, HeadraceError, NotConfigured, Timeout
+from headrace_client import (
+    AnswerStream,
+    Blocked,
+    Cancelled,
+    ConnectionLost,
+    DeadlineExceeded,
+    EngineFailed,
+    HeadraceClient,
+    HeadraceError,
+    NotConfigured,
+    Overloaded,
+    PendingAnswer,
+    Rejected,
+    Timeout,
+    UnknownWorkload,
+)
+from headrace_client.errors import rejected
 from headrace_client.outcomes import Waiting
 from headrace_client.settings import VARIABLE, bootstrap_servers
-from headrace_client.stream import AnswerStream
 from headrace_client.tracing import TraceIds
 from headrace_events.inference import InferencePartCompleted, InferenceRejected
 
@@ -84,20 +100,88 @@ async def test_a_repeated_outcome_changes_nothing() -> None:
     assert waiting.parts.qsize() == 1
 
 
-async def test_a_silent_stream_times_out_and_is_closed() -> None:
-    closed: list[bool] = []
-    loop = asyncio.get_running_loop()
-    stream = AnswerStream(
-        Waiting(loop.create_future()),
+def pending(
+    kind: type[PendingAnswer], waiting: Waiting, said: list[str], seconds: float = 0.05
+) -> Any:
+    async def cancel() -> None:
+        said.append("cancel")
+
+    return kind(
+        "r",
+        waiting,
+        seconds=seconds,
+        until=asyncio.get_running_loop().time() + seconds,
         finish=lambda _: pytest.fail("there is no outcome"),
-        close=lambda: closed.append(True),
-        until=loop.time() + 0.05,
-        timeout_error=lambda: Timeout(0.05, "r"),
+        give_up=said.append,
+        cancel=cancel,
+        close=lambda: said.append("closed"),
     )
+
+
+def waiting() -> Waiting:
+    return Waiting(asyncio.get_running_loop().create_future())
+
+
+async def test_a_silent_stream_times_out_is_cancelled_and_closed() -> None:
+    said: list[str] = []
     with pytest.raises(Timeout, match="headrace status"):
-        async for _ in stream:
+        async for _ in pending(AnswerStream, waiting(), said):
             pytest.fail("there are no parts")
-    assert closed == [True]
+    assert said == ["timeout", "closed"]
+
+
+async def test_who_leaves_a_stream_cancels_it() -> None:
+    said: list[str] = []
+    growing = waiting()
+    growing.take_part(part(0, "a"))
+    parts = aiter(pending(AnswerStream, growing, said, 5.0))
+    assert await anext(parts) == "a"
+    await parts.aclose()  # type: ignore[attr-defined] # it is a generator
+    assert said == ["caller", "closed"]
+
+
+async def test_a_cancelled_wait_cancels_the_request_and_leaves_the_reader_alone() -> None:
+    said: list[str] = []
+    silent = waiting()
+    task = asyncio.create_task(pending(PendingAnswer, silent, said, 5.0).result())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert said == ["caller", "closed"]
+    silent.finish(rejection())  # a late outcome is no error
+
+
+async def test_a_closed_client_is_told_to_who_waits() -> None:
+    lost = waiting()
+    lost.fail(ConnectionLost("closed"))
+    with pytest.raises(ConnectionLost):
+        await pending(PendingAnswer, lost, [], 5.0).result()
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("guardrail", Blocked),
+        ("deadline_exceeded", DeadlineExceeded),
+        ("cancelled", Cancelled),
+        ("unknown_workload", UnknownWorkload),
+        ("overloaded", Overloaded),
+        ("engine_error", EngineFailed),
+        ("of_a_newer_release", Rejected),
+    ],
+)
+def test_each_reason_has_its_error(reason: str, kind: type[Rejected]) -> None:
+    error = rejected(reason, "why", "r", None)
+    assert type(error) is kind
+    assert error.reason == reason
+    assert isinstance(error, Rejected)
+    assert isinstance(error, TimeoutError) == (reason == "deadline_exceeded")
+
+
+def test_every_reason_of_the_contract_is_covered() -> None:
+    reasons = get_args(InferenceRejected.model_fields["reason"].annotation)
+    assert all(type(rejected(reason, "", "r", None)) is not Rejected for reason in reasons)
 
 
 async def test_a_client_that_is_not_entered_says_so() -> None:

@@ -1,6 +1,7 @@
 """Event models, envelope and topic catalogue of Headrace."""
 
-from headrace_events.envelope import Event, EventData, InvalidEvent, RawEvent, parse
+from headrace_events.cloudevents import parse
+from headrace_events.envelope import Event, EventData, InvalidEvent, RawEvent
 from headrace_events.ids import derived_id, new_id
 
 __all__ = ["Event", "EventData", "InvalidEvent", "RawEvent", "derived_id", "new_id", "parse"]

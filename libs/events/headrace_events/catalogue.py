@@ -4,6 +4,7 @@ from headrace_events import (
     data,
     evaluation,
     inference,
+    jobs,
     models,
     monitoring,
     rollout,
@@ -12,7 +13,7 @@ from headrace_events import (
 )
 from headrace_events.envelope import Event, EventData, RawEvent
 
-_FAMILIES = (data, evaluation, inference, models, monitoring, rollout, training, workload)
+_FAMILIES = (data, evaluation, inference, jobs, models, monitoring, rollout, training, workload)
 
 EVENT_TYPES: dict[str, type[EventData]] = {
     thing.TYPE: thing

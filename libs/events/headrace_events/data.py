@@ -1,6 +1,6 @@
 """Events of ingest and data-quality."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -46,6 +46,8 @@ class DatasetCurated(EventData):
     redactions: dict[str, int] = Field(default_factory=dict)
     """Pieces of text replaced, by kind."""
     trigger: Literal["records", "drift"] = "records"
+    profile: dict[str, Any] = Field(default_factory=dict)
+    """Figures about the rows, none of their text."""
 
 
 class DatasetRejected(EventData):
@@ -57,3 +59,31 @@ class DatasetRejected(EventData):
     batches: tuple[str, ...]
     reason: str
     rejects: dict[str, int] = Field(default_factory=dict)
+    used_up: bool = False
+    """Whether nothing in the batches was new; otherwise they wait for more to land."""
+
+
+class FileUploaded(EventData):
+    """Somebody uploaded a file; its bytes are in ingest's storage, not here."""
+
+    TYPE: ClassVar[str] = "file.uploaded.v1"
+    TOPIC: ClassVar[str] = topics.RECORDS
+
+    file_id: str
+    filename: str
+    purpose: str
+    size: int
+    prompt: str
+    """Name of the column."""
+    completion: str
+    workload: str | None = None
+    """For which its rows are landed; None: for none."""
+
+
+class FileDeleted(EventData):
+    """An uploaded file was deleted; the rows landed from it stay."""
+
+    TYPE: ClassVar[str] = "file.deleted.v1"
+    TOPIC: ClassVar[str] = topics.RECORDS
+
+    file_id: str

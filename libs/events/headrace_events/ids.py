@@ -31,7 +31,9 @@ def derived_id(cause: str, *names: str) -> str:
     rest is a SHA-256 of the cause and `names` (event type, plus a discriminator when one cause has
     several outcomes of that type).
     """
-    digest = hashlib.sha256("\x1f".join((cause, *names)).encode("utf-8", "surrogatepass")).digest()
+    # JSON may hold half a surrogate pair, which UTF-8 proper cannot.
+    text = "\x1f".join((cause, *names)).encode(errors="surrogatepass")
+    digest = hashlib.sha256(text).digest()
     bits = int.from_bytes(digest[:10], "big") >> (80 - _RANDOM_BITS)
     return str(_uuid7(_milliseconds(cause), bits))
 

@@ -9,6 +9,7 @@ from headrace_events.envelope import EventData
 from headrace_events.references import Reference
 
 Arm = Literal["base", "production", "canary"]
+Priority = Literal["normal", "high"]
 
 
 class Message(Reference):
@@ -30,6 +31,7 @@ class InferenceRequested(EventData):
 
     TYPE: ClassVar[str] = "inference.requested.v1"
     TOPIC: ClassVar[str] = topics.INFERENCE_REQUESTS
+    FAST_TOPIC: ClassVar[str | None] = topics.INFERENCE_REQUESTS_PRIORITY
 
     request_id: str
     messages: tuple[Message, ...] = Field(min_length=1)
@@ -37,6 +39,18 @@ class InferenceRequested(EventData):
     temperature: float = Field(0.0, ge=0.0, le=2.0)
     stream: bool = False
     key: str | None = None
+    priority: Priority = "normal"
+    """`high` travels on topics of its own and is not behind a backlog of the others."""
+
+
+class InferenceCancelRequested(EventData):
+    """Nobody waits for a request any more: what is not answered yet need not be."""
+
+    TYPE: ClassVar[str] = "inference.cancel_requested.v1"
+    TOPIC: ClassVar[str] = topics.INFERENCE_CANCELLATIONS
+
+    request_id: str
+    reason: Literal["caller", "timeout"] = "caller"
 
 
 class InferenceAdmitted(EventData):
@@ -44,11 +58,17 @@ class InferenceAdmitted(EventData):
 
     TYPE: ClassVar[str] = "inference.admitted.v1"
     TOPIC: ClassVar[str] = topics.INFERENCE_ADMITTED
+    FAST_TOPIC: ClassVar[str | None] = topics.INFERENCE_ADMITTED_PRIORITY
 
     request: InferenceRequested
     received_at: float
     """Unix seconds at which the request was published (its event's time)."""
     redactions: dict[str, int] = Field(default_factory=dict)
+
+    @property
+    def priority(self) -> Priority:
+        """The request's lane."""
+        return self.request.priority
 
 
 class InferenceGenerated(EventData):
@@ -56,6 +76,7 @@ class InferenceGenerated(EventData):
 
     TYPE: ClassVar[str] = "inference.generated.v1"
     TOPIC: ClassVar[str] = topics.INFERENCE_GENERATED
+    FAST_TOPIC: ClassVar[str | None] = topics.INFERENCE_GENERATED_PRIORITY
 
     request: InferenceRequested
     text: str
@@ -67,16 +88,24 @@ class InferenceGenerated(EventData):
     received_at: float
     generation_ms: float
 
+    @property
+    def priority(self) -> Priority:
+        """The request's lane."""
+        return self.request.priority
+
 
 class InferencePartGenerated(EventData):
     """A piece of a streamed answer, before the output checks."""
 
     TYPE: ClassVar[str] = "inference.part_generated.v1"
     TOPIC: ClassVar[str] = topics.INFERENCE_GENERATED
+    FAST_TOPIC: ClassVar[str | None] = topics.INFERENCE_GENERATED_PRIORITY
 
     request_id: str
     index: int
     text: str
+    priority: Priority = "normal"
+    """The request's lane: parts and their end must stay on one partition."""
 
 
 class InferencePartCompleted(EventData):
@@ -117,7 +146,12 @@ class InferenceRejected(EventData):
 
     request_id: str
     reason: Literal[
-        "guardrail", "deadline_exceeded", "unknown_workload", "overloaded", "engine_error"
+        "guardrail",
+        "deadline_exceeded",
+        "cancelled",
+        "unknown_workload",
+        "overloaded",
+        "engine_error",
     ]
     detail: str
     stage: Literal["input", "output", "serving"]

@@ -49,3 +49,26 @@ class AlertResolved(EventData):
     TOPIC: ClassVar[str] = topics.ALERTS
 
     name: str
+
+
+class DeadLetterReplayed(EventData):
+    """Somebody sent a dead letter back to the topic that it came from."""
+
+    TYPE: ClassVar[str] = "dead_letter.replayed.v1"
+    TOPIC: ClassVar[str] = topics.ALERTS
+
+    replay_id: str
+    """Also in the replayed record's header `headrace_replay_id`."""
+    service: str
+    """Whose dead letter it is."""
+    partition: int
+    offset: int
+    """Where the dead letter lies in the service's dead-letter topic."""
+    topic: str
+    """Where it was sent."""
+    error: str
+    """Class of the error that made it a dead letter."""
+    event_id: str | None = None
+    event_type: str | None = None
+    operator: str
+    reason: str = ""

@@ -21,6 +21,22 @@ class Topic(BaseModel):
     partitions: int = 1
     cleanup: Literal["delete", "compact"] = "delete"
     retention_ms: int = 30 * _DAY_MS
+    max_message_bytes: int | None = None
+    """The largest record; None: what the brokers have as a default (1 MiB)."""
+
+    @property
+    def configuration(self) -> dict[str, str]:
+        """The topic's settings in Kafka's words."""
+        found: dict[str, str] = {"cleanup.policy": self.cleanup}
+        if self.cleanup == "compact":
+            # A replay of the log wants the manifests that were in force, not only the newest.
+            found["min.cleanable.dirty.ratio"] = "0.1"
+            found["min.compaction.lag.ms"] = str(self.retention_ms)
+        else:
+            found["retention.ms"] = str(self.retention_ms)
+        if self.max_message_bytes:
+            found["max.message.bytes"] = str(self.max_message_bytes)
+        return found
 
 
 WORKLOADS = "headrace.workloads"
@@ -36,11 +52,16 @@ JUDGEMENTS = "headrace.judgements"
 INFERENCE_REQUESTS = "headrace.inference-requests"
 INFERENCE_ADMITTED = "headrace.inference-admitted"
 INFERENCE_GENERATED = "headrace.inference-generated"
+INFERENCE_REQUESTS_PRIORITY = "headrace.inference-requests-priority"
+INFERENCE_ADMITTED_PRIORITY = "headrace.inference-admitted-priority"
+INFERENCE_GENERATED_PRIORITY = "headrace.inference-generated-priority"
+INFERENCE_CANCELLATIONS = "headrace.inference-cancellations"
 INFERENCE_COMPLETED = "headrace.inference-completed"
 INFERENCE_PARTS = "headrace.inference-parts"
 FEEDBACK = "headrace.feedback"
 GUARDRAILS = "headrace.guardrails"
 ALERTS = "headrace.alerts"
+JOBS = "headrace.jobs"
 
 _ALL_SERVICES = (
     "ingest",
@@ -168,6 +189,36 @@ CATALOGUE: tuple[Topic, ...] = (
         ("serving",),
         ("guardrails",),
     ),
+    # The fast lane: topics of its own, because a Kafka partition is read in order, so nothing on it
+    # can overtake.
+    _inference(
+        INFERENCE_REQUESTS_PRIORITY,
+        "guardrails",
+        "Requests of product services with priority high",
+        ("product services",),
+        ("guardrails",),
+    ),
+    _inference(
+        INFERENCE_ADMITTED_PRIORITY,
+        "guardrails",
+        "Requests with priority high that passed the input checks",
+        ("guardrails",),
+        ("serving",),
+    ),
+    _inference(
+        INFERENCE_GENERATED_PRIORITY,
+        "serving",
+        "Answers to requests with priority high before the output checks, and their parts",
+        ("serving",),
+        ("guardrails",),
+    ),
+    _inference(
+        INFERENCE_CANCELLATIONS,
+        "serving",
+        "Requests that nobody waits for any more; every replica of serving reads all of them",
+        ("product services",),
+        ("serving",),
+    ),
     _inference(
         INFERENCE_COMPLETED,
         "guardrails",
@@ -199,9 +250,16 @@ CATALOGUE: tuple[Topic, ...] = (
     Topic(
         name=ALERTS,
         owner="monitor",
-        description="Drift, breached objectives, alerts",
-        producers=("monitor", *_ALL_SERVICES[:-1]),
+        description="Drift, breached objectives, alerts, dead letters sent back",
+        producers=("monitor", *_ALL_SERVICES[:-1], "stack"),
         consumers=("data-quality", "monitor"),
+    ),
+    Topic(
+        name=JOBS,
+        owner="stack",
+        description="Journal of each service about its own leased jobs, for `headrace replay`",
+        producers=_ALL_SERVICES,
+        consumers=("stack",),
     ),
     *(
         Topic(
@@ -211,6 +269,8 @@ CATALOGUE: tuple[Topic, ...] = (
             producers=(service,),
             consumers=("stack",),
             key="original key",
+            # A record of the largest size, with the headers that say where it came from.
+            max_message_bytes=2 * 1024 * 1024,
         )
         for service in _ALL_SERVICES
     ),

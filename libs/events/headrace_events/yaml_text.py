@@ -1,4 +1,4 @@
-"""A deterministic YAML writer for the topic files: maps, lists and scalars; no dependency."""
+"""A deterministic YAML writer for what the export makes: maps, lists, scalars; no dependency."""
 
 import json
 import re
@@ -21,11 +21,20 @@ def _entry(key: str, value: Any, indent: str) -> str:
         if not value:
             return f"{head} {{}}\n"
         return f"{head}\n" + "".join(_entry(k, v, indent + "  ") for k, v in value.items())
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         if not value:
             return f"{head} []\n"
-        return f"{head}\n" + "".join(f"{indent}  - {_scalar(item)}\n" for item in value)
+        return f"{head}\n" + "".join(_item(item, indent + "  ") for item in value)
     return f"{head} {_scalar(value)}\n"
+
+
+def _item(value: Any, indent: str) -> str:
+    if not isinstance(value, Mapping):
+        return f"{indent}- {_scalar(value)}\n"
+    if not value:
+        return f"{indent}- {{}}\n"
+    lines = "".join(_entry(k, v, indent + "  ") for k, v in value.items())
+    return f"{indent}- {lines[len(indent) + 2 :]}"
 
 
 def _scalar(value: Any) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -12,13 +11,14 @@ from opentelemetry.trace import SpanKind
 from sqlalchemy.exc import IntegrityError
 
 from headrace_events import Event, EventData, InvalidEvent, RawEvent, parse
-from headrace_kit import telemetry
-from headrace_kit.database import InboxRow
+from headrace_kit import inbox, telemetry
 from headrace_kit.dead_letters import DeadLetters
 from headrace_kit.metrics import EVENTS_HANDLED, HANDLER_SECONDS
+from headrace_kit.retries import RetryPolicy
 from headrace_kit.unit_of_work import UnitOfWork, UnitsOfWork
 
 _LOG = structlog.get_logger(__name__)
+_DATABASE_AWAY_SECONDS = 2.0
 
 Handler = Callable[[Event[Any], UnitOfWork], Awaitable[None]]
 
@@ -31,12 +31,14 @@ class ControlConsumer:
         units: UnitsOfWork,
         dead_letters: DeadLetters,
         group: str,
-        backoff: tuple[float, ...],
+        policy: RetryPolicy,
     ) -> None:
         self._units = units
         self._dead_letters = dead_letters
         self._group = group
-        self._backoff = backoff
+        self._policy = policy
+        self.database_away = False
+        """Whether a record is held because the database does not answer."""
         self._models: dict[str, type[EventData]] = {}
         self._handlers: dict[str, list[Handler]] = defaultdict(list)
 
@@ -64,14 +66,14 @@ class ControlConsumer:
             return
         if raw.type not in self._models:
             return
-        attempts = 0
+        retries = self._policy.begin()
         while True:
-            attempts += 1
             try:
-                await self._handle(raw, record)
+                async with retries.attempt():
+                    await self._handle(raw, record)
                 return
             except InvalidEvent as error:
-                await self._dead_letters.write(record, error, attempts)
+                await self._dead_letters.write(record, error, retries.attempts)
                 EVENTS_HANDLED.labels(raw.type, "invalid").inc()
                 return
             except Exception as error:  # noqa: BLE001 - whatever a handler raises is retried
@@ -80,15 +82,38 @@ class ControlConsumer:
                     "handler failed",
                     type=raw.type,
                     event_id=raw.attributes.get("id"),
-                    attempt=attempts,
+                    attempt=retries.attempts,
                     error=type(error).__name__,
                     where=_innermost(error),
                 )
-                if attempts > len(self._backoff):
-                    await self._dead_letters.write(record, error, attempts)
-                    EVENTS_HANDLED.labels(raw.type, "dead_lettered").inc()
-                    return
-                await asyncio.sleep(self._backoff[attempts - 1])
+                if await retries.wait():
+                    continue
+                if await self._database_was_away():
+                    retries.grant_more_time()
+                    continue
+                await self._dead_letters.write(record, error, retries.attempts)
+                EVENTS_HANDLED.labels(raw.type, "dead_lettered").inc()
+                return
+
+    async def _database_was_away(self) -> bool:
+        """Wait until the database answers; False if it does at once.
+
+        Without it no record at all could be handled: each would end up among the dead letters.
+        """
+        while not await self._units.reachable():
+            self.database_away = True
+            _LOG.error("the database does not answer; the partition waits")
+            await asyncio.sleep(_DATABASE_AWAY_SECONDS)
+        was_away, self.database_away = self.database_away, False
+        return was_away
+
+    async def replay(self, event: Event[Any]) -> None:
+        """Take an event of the log in once more, into an empty database."""
+        async with self._units.begin(cause=event) as uow:
+            if not await inbox.is_known(uow.session, event):
+                await inbox.take(uow.session, event)
+                for handler in self._handlers[event.type]:
+                    await handler(event, uow)
 
     async def _handle(self, raw: RawEvent, record: "ConsumerRecord[Any, Any]") -> None:
         event: Event[Any] = raw.load(self._models[raw.type])
@@ -104,17 +129,15 @@ class ControlConsumer:
         ):
             try:
                 async with self._units.begin(cause=event) as uow:
-                    if await uow.session.get(InboxRow, event.id):
+                    if await inbox.is_known(uow.session, event):
                         EVENTS_HANDLED.labels(raw.type, "repeat").inc()
                         return
-                    uow.session.add(InboxRow(event_id=event.id, handled_at=datetime.now(UTC)))
-                    # The inbox row first: a second replica with the same event stops here.
-                    await uow.session.flush()
+                    await inbox.take(uow.session, event)
                     for handler in self._handlers[raw.type]:
                         await handler(event, uow)
             except IntegrityError:
                 async with self._units.begin() as uow:
-                    if not await uow.session.get(InboxRow, event.id):
+                    if not await inbox.is_known(uow.session, event):
                         raise
                 EVENTS_HANDLED.labels(raw.type, "repeat").inc()
                 return

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Index, LargeBinary, MetaData, String, event
+from sqlalchemy import JSON, DateTime, Index, LargeBinary, MetaData, String, event, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import (
@@ -37,7 +37,11 @@ class KitBase(DeclarativeBase):
 
 
 class OutboxRow(KitBase):
-    """An event written with its state change, waiting for the relay."""
+    """An event written with its state change, waiting for the relay.
+
+    Of two events with one key, the one with the smaller `seq` was committed first (see
+    `unit_of_work`): autoincrement alone does not say that.
+    """
 
     __tablename__ = "kit_outbox"
 
@@ -48,14 +52,16 @@ class OutboxRow(KitBase):
     key: Mapped[str]
     headers: Mapped[dict[str, str]] = mapped_column(JSON)
     body: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class InboxRow(KitBase):
-    """An event id whose effect is in this database."""
+    """An event whose effect is in this database; CloudEvents makes ids unique per source only."""
 
     __tablename__ = "kit_inbox"
 
-    event_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    event_id: Mapped[str] = mapped_column(primary_key=True)
     handled_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
@@ -138,6 +144,16 @@ class Database:
             await connection.run_sync(KitBase.metadata.create_all)
             if self._tables is not None:
                 await connection.run_sync(self._tables.create_all)
+
+    async def is_empty(self) -> bool:
+        """Say whether no table has a row."""
+        tables = [*KitBase.metadata.sorted_tables]
+        tables += self._tables.sorted_tables if self._tables is not None else []
+        async with self._sessions() as session:
+            for table in tables:
+                if (await session.execute(select(1).select_from(table).limit(1))).first():
+                    return False
+        return True
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:

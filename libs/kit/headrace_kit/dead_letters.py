@@ -1,8 +1,12 @@
-"""Dead letters: a record that cannot be handled goes aside, with where it came from."""
+"""Dead letters: a record that cannot be handled goes aside, with where it came from.
+
+Key, value and headers stay as they were; the added headers never hold a user's text.
+"""
 
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -13,6 +17,7 @@ from headrace_kit.metrics import DEAD_LETTERS
 
 _LOG = structlog.get_logger(__name__)
 _WINDOW_SECONDS = 60.0
+HEADER_PREFIX = "headrace_dlq_"
 
 SendRaw = Callable[
     [str, bytes | None, bytes | None, Sequence[tuple[str, bytes]]], Awaitable[object]
@@ -48,13 +53,19 @@ class DeadLetters:
                 f"{self._service}: it goes on where it stopped"
             )
         origin = {
-            "headrace_dlq_topic": record.topic,
-            "headrace_dlq_partition": str(record.partition),
-            "headrace_dlq_offset": str(record.offset),
-            "headrace_dlq_error": type(error).__name__,
-            "headrace_dlq_attempts": str(attempts),
+            "topic": record.topic,
+            "partition": str(record.partition),
+            "offset": str(record.offset),
+            "error": type(error).__name__,
+            "attempts": str(attempts),
+            "service": self._service,
+            "time": datetime.now(UTC).isoformat(),
         }
-        headers = [*record.headers, *((k, v.encode()) for k, v in origin.items())]
+        headers = [
+            # One that was replayed with its headers left on must not have two origins.
+            *((k, v) for k, v in record.headers if not k.startswith(HEADER_PREFIX)),
+            *((f"{HEADER_PREFIX}{k}", v.encode()) for k, v in origin.items()),
+        ]
         await self._send(topics.dlq(self._service), record.key, record.value, headers)
         self._recent.append(now)
         DEAD_LETTERS.labels(record.topic, type(error).__name__).inc()

@@ -62,6 +62,30 @@ class TraceRequests:
                 HTTP_SECONDS.labels(route).observe(time.perf_counter() - started)
 
 
+class RefuseWhenDraining:
+    """ASGI middleware: a process that is about to stop takes no new work."""
+
+    def __init__(self, app: ASGIApp, draining: Callable[[], bool]) -> None:
+        self._app = app
+        self._draining = draining
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 503 instead of beginning what may not end."""
+        if scope["type"] != "http" or not self._draining() or scope["path"].startswith(_UNTRACED):
+            await self._app(scope, receive, send)
+            return
+        body = {
+            "error": {
+                "message": "this replica is stopping: send the request again",
+                "type": "server_error",
+                "param": None,
+                "code": "draining",
+            }
+        }
+        headers = {"retry-after": "1", "connection": "close"}
+        await JSONResponse(body, status_code=503, headers=headers)(scope, receive, send)
+
+
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
     fields = [
@@ -82,7 +106,12 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 
 
 def make_api(
-    service: str, version: str, ready: Callable[[], dict[str, bool]], lifespan: Any
+    service: str,
+    version: str,
+    ready: Callable[[], dict[str, bool]],
+    draining: Callable[[], bool],
+    lifespan: Any,
+    details: Callable[[], dict[str, Any]] = dict,
 ) -> FastAPI:
     """Make the service's FastAPI app with what every service answers."""
     api = FastAPI(
@@ -91,6 +120,7 @@ def make_api(
         lifespan=lifespan,
         telemetry=_NO_TELEMETRY_OF_ITS_OWN,
     )
+    api.add_middleware(RefuseWhenDraining, draining=draining)
     api.add_middleware(TraceRequests)
     api.add_exception_handler(RequestValidationError, _invalid)
 
@@ -104,7 +134,7 @@ def make_api(
         """Say whether the service can do its work, and which part cannot."""
         checks = ready()
         return JSONResponse(
-            {"ready": all(checks.values()), "checks": checks},
+            {"ready": all(checks.values()), "checks": checks, **details()},
             status_code=200 if all(checks.values()) else 503,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from opentelemetry.trace import SpanKind
@@ -14,6 +14,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_events import Event, EventData
+from headrace_events.jobs import JobFinished, JobQueued
 from headrace_kit import telemetry
 from headrace_kit.database import Database, JobRow
 from headrace_kit.metrics import JOBS_RUNNING
@@ -23,6 +24,7 @@ _LOG = structlog.get_logger(__name__)
 _POLL_SECONDS = 2.0
 _BACKOFF = (1.0, 5.0, 20.0)
 _OPEN = ("queued", "running")
+_Ended = Literal["done", "failed", "cancelled"]
 
 
 class JobRejected(Exception):
@@ -82,6 +84,8 @@ class JobContext:
     def __init__(self, job: Job, units: UnitsOfWork, owner: str) -> None:
         self.job = job
         self.cancelled = False
+        self.result: dict[str, Any] = {}
+        """What the job's end says about itself in the log, for a replay of the service."""
         self._units = units
         self._owner = owner
         self._reports = 0
@@ -97,17 +101,81 @@ class JobContext:
     @asynccontextmanager
     async def finish(self) -> AsyncIterator[UnitOfWork]:
         """Write the outcome and mark the job done, in one transaction; raises JobLost."""
-        async with self._units.begin(self.job.causing_event(), self.job.workload) as uow:
+        now = datetime.now(UTC)
+        async with self._units.begin(self.job.causing_event(), self.job.workload, now) as uow:
             row = await self._held(uow)
             yield uow
-            row.state, row.finished_at = "done", datetime.now(UTC)
-            row.owner = row.lease_until = None
+            _end(uow, row, "done", self.result)
 
     async def _held(self, uow: UnitOfWork) -> JobRow:
         row = await uow.session.get(JobRow, (self.job.kind, self.job.key), with_for_update=True)
         if row is None or row.owner != self._owner or row.attempt != self.job.attempt:
             raise JobLost(f"{self.job.kind} {self.job.key}")
         return row
+
+
+def _end(uow: UnitOfWork, row: JobRow, state: _Ended, result: dict[str, Any]) -> None:
+    row.state, row.finished_at = state, uow.at
+    row.owner = row.lease_until = None
+    uow.emit(
+        JobFinished(
+            kind=row.kind,
+            key=row.key,
+            state=state,
+            attempt=row.attempt,
+            payload=row.payload,
+            result=result,
+            reason=row.reason,
+            cancel_requested=row.cancel_requested,
+        ),
+        workload=row.workload,
+        subject=row.key,
+        discriminator=f"{row.kind}:{row.key}",
+    )
+
+
+async def replay_queued(event: Event[JobQueued], uow: UnitOfWork) -> None:
+    """Write a job down again as the log has it; one that did not end runs when the service does."""
+    data = event.data
+    if await uow.session.get(JobRow, (data.kind, data.key)):
+        return
+    cause = {
+        "id": event.causationid,
+        "type": data.cause_type,
+        "traceparent": event.traceparent,
+    }
+    uow.session.add(
+        JobRow(
+            kind=data.kind,
+            key=data.key,
+            workload=event.workload,
+            payload=data.payload,
+            cause=cause if event.causationid else None,
+            created_at=event.time,
+        )
+    )
+
+
+async def replay_finished(event: Event[JobFinished], uow: UnitOfWork) -> None:
+    """End a job as the log has it."""
+    data = event.data
+    row = await uow.session.get(JobRow, (data.kind, data.key))
+    if row is None:  # it was queued before the log begins
+        return
+    row.state, row.attempt, row.payload = data.state, data.attempt, data.payload
+    row.reason, row.cancel_requested = data.reason, data.cancel_requested
+    row.finished_at = event.time
+
+
+async def job_of(uow: UnitOfWork, event: Event[Any], kind: str) -> Job | None:
+    """Return the job whose outcome an own event is; the newest, if one event caused several."""
+    rows = await uow.session.scalars(
+        select(JobRow).where(JobRow.kind == kind).order_by(JobRow.created_at.desc())
+    )
+    for row in rows:
+        if event.causationid and (row.cause or {}).get("id") == event.causationid:
+            return Job.of(row)
+    return None
 
 
 class Jobs:
@@ -160,7 +228,8 @@ class Jobs:
                 job = None
             if job is None:
                 with contextlib.suppress(TimeoutError):  # the poll interval is over
-                    await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await self._wake.wait()
                 self._wake.clear()
                 continue
             JOBS_RUNNING.labels(self.kind).inc()
@@ -263,16 +332,17 @@ class Jobs:
                 row.reason = reason
                 row.not_before = datetime.now(UTC) + timedelta(seconds=wait)
 
-    async def _give_up(self, job: Job, reason: str, state: str = "failed") -> None:
+    async def _give_up(self, job: Job, reason: str, state: _Ended = "failed") -> None:
         _LOG.error("job given up", kind=self.kind, job=job.key, reason=reason)
-        async with self._units.begin(job.causing_event(), job.workload) as uow:
+        now = datetime.now(UTC)
+        async with self._units.begin(job.causing_event(), job.workload, now) as uow:
             row = await uow.session.get(JobRow, (self.kind, job.key))
             if row is None or row.owner != self._owner:
                 return
-            row.state, row.reason, row.finished_at = state, reason, datetime.now(UTC)
-            row.owner = row.lease_until = None
+            row.reason = reason
             if self._failed:
                 await self._failed(job, reason, uow)
+            _end(uow, row, state, {})
 
     async def _release(self, job: Job) -> None:
         """Give the job back at a graceful stop, so that the next process takes it at once."""

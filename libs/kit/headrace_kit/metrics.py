@@ -13,7 +13,26 @@ HANDLER_SECONDS = Histogram(
 )
 EVENTS_PUBLISHED = Counter("headrace_events_published_total", "Events published", ["type"])
 DEAD_LETTERS = Counter("headrace_dead_letters_total", "Records dead-lettered", ["topic", "error"])
+NOTICES_PASSED_OVER = Counter(
+    "headrace_notices_passed_over_total",
+    "Notices to every replica that could not be read",
+    ["topic"],
+)
 OUTBOX_ROWS = Gauge("headrace_outbox_rows", "Events written but not yet published")
+OUTBOX_OLDEST = Gauge(
+    "headrace_outbox_oldest_age_seconds", "Age of the oldest event written but not yet published"
+)
+CONSUMER_HALTED = Gauge(
+    "headrace_consumer_halted", "1 when the consumer stopped at its dead-letter limit"
+)
+REBALANCES = Counter(
+    "headrace_group_rebalances_total", "Partitions given out anew to this member", ["group"]
+)
+REJOINS = Counter(
+    "headrace_group_rejoins_total",
+    "Times that a member was given up and a new one joined",
+    ["group"],
+)
 JOBS_RUNNING = Gauge("headrace_jobs_running", "Leased jobs at work here", ["kind"])
 HTTP_REQUESTS = Counter(
     "headrace_http_requests_total", "HTTP requests", ["method", "route", "status"]
@@ -23,4 +42,7 @@ HTTP_SECONDS = Histogram(
 )
 TRACES_UNSAMPLED = Counter(
     "headrace_traces_unsampled_total", "Traces not recorded because of the rate limit"
+)
+SPANS_DROPPED = Counter(
+    "headrace_spans_dropped_total", "Spans that the sink did not take, or took too slowly"
 )

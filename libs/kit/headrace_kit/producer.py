@@ -1,30 +1,42 @@
 """Publishing: one idempotent producer per service; done means the broker has it (acks=all)."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaProducer
-from opentelemetry.trace import SpanKind
+from aiokafka.errors import OutOfOrderSequenceNumber, ProducerFenced
 
 from headrace_events import Event
 from headrace_kit import telemetry
 from headrace_kit.metrics import EVENTS_PUBLISHED
+from headrace_kit.unit_of_work import EventTooLarge
+
+_LOG = structlog.get_logger(__name__)
+# A record that the broker refused leaves a gap in its partition's sequence numbers, and aiokafka
+# never closes it: all that follows is refused, for ever. Only a new producer id helps.
+_BEYOND_REPAIR = (OutOfOrderSequenceNumber, ProducerFenced)
+# A dead letter is a record as large as the broker takes, and its origin's headers.
+_DEAD_LETTER_BYTES = 2 * 1024 * 1024
 
 
 class Producer:
     """Sends events and raw records in order; sends overlap, acknowledgements are awaited."""
 
     def __init__(self, bootstrap_servers: str, client_id: str, max_record_bytes: int) -> None:
+        self._max_bytes = max_record_bytes
         self._options: dict[str, Any] = {
             "bootstrap_servers": bootstrap_servers,
             "client_id": client_id,
             "acks": "all",
             "enable_idempotence": True,
-            "max_request_size": max_record_bytes,
+            "max_request_size": max(max_record_bytes, _DEAD_LETTER_BYTES),
             "linger_ms": 0,
         }
         self._producer: AIOKafkaProducer | None = None
+        self._renewal: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Connect."""
@@ -33,6 +45,8 @@ class Producer:
 
     async def stop(self) -> None:
         """Send what is under way and disconnect."""
+        if self._renewal:
+            await asyncio.gather(self._renewal, return_exceptions=True)
         if self._producer:
             await self._producer.stop()
 
@@ -40,8 +54,12 @@ class Producer:
         self, topic: str, key: bytes, body: bytes, headers: dict[str, str]
     ) -> "asyncio.Future[object]":
         """Hand over one record; the future is done when the broker has acknowledged it."""
+        if len(body) > self._max_bytes:
+            raise EventTooLarge(
+                f"an event for {topic} has {len(body)} bytes and the topic takes {self._max_bytes}"
+            )
         encoded = [(name, value.encode()) for name, value in headers.items()]
-        return await self._ready().send(topic, body, key, headers=encoded)  # type: ignore[no-any-return] # aiokafka has no types
+        return await self._send(topic, key, body, encoded)
 
     async def send_raw(
         self,
@@ -51,7 +69,49 @@ class Producer:
         headers: Sequence[tuple[str, bytes]],
     ) -> object:
         """Send a record as it is and await the broker."""
-        return await self._ready().send_and_wait(topic, value, key, headers=list(headers))
+        return await (await self._send(topic, key, value, list(headers)))
+
+    async def _send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, bytes]],
+    ) -> "asyncio.Future[object]":
+        if self._renewal:
+            await asyncio.shield(self._renewal)
+        producer = self._ready()
+        future: asyncio.Future[object] = await producer.send(topic, value, key, headers=headers)
+        future.add_done_callback(lambda done: self._look_at(producer, done))
+        return future
+
+    def _look_at(self, producer: AIOKafkaProducer, done: "asyncio.Future[object]") -> None:
+        if done.cancelled() or not isinstance(done.exception(), _BEYOND_REPAIR):
+            return
+        if self._renewal is None and producer is self._producer:
+            self._renewal = asyncio.create_task(self._renew(), name="producer")
+
+    async def _renew(self) -> None:
+        """Go on under a new producer id; whoever sent what was refused sends it again."""
+        _LOG.warning("the broker refuses this producer's sequence; going on with a new one")
+        old, self._producer = self._producer, None
+        try:
+            if old:
+                with contextlib.suppress(Exception):  # it is beyond repair
+                    await asyncio.wait_for(old.stop(), 5)
+            while self._producer is None:
+                producer = AIOKafkaProducer(**self._options)
+                try:
+                    await producer.start()
+                except Exception as error:  # noqa: BLE001 - the broker may be away: try again
+                    _LOG.warning("no new producer yet", error=type(error).__name__)
+                    with contextlib.suppress(Exception):
+                        await producer.stop()
+                    await asyncio.sleep(1)
+                else:
+                    self._producer = producer
+        finally:
+            self._renewal = None
 
     async def publish(self, events: Sequence[Event[Any]], key: str | None = None) -> None:
         """Publish events and await the broker for all of them.
@@ -61,25 +121,17 @@ class Producer:
         """
         futures = []
         for event in events:
-            attributes = {
-                telemetry.SYSTEM: "kafka",
-                telemetry.OPERATION: "send",
-                telemetry.OPERATION_TYPE: "send",
-                telemetry.DESTINATION: event.topic,
-                telemetry.EVENT_ID: event.id,
-                telemetry.EVENT_TYPE: event.type,
-                telemetry.WORKLOAD: event.workload,
-            }
-            with telemetry.span(
-                f"send {event.topic}",
-                kind=SpanKind.PRODUCER,
-                parent=telemetry.context_of(event.traceparent, event.tracestate),
-                attributes=attributes,
-            ) as opened:
-                traceparent = telemetry.traceparent_of(opened) or event.traceparent
-                sent = event.model_copy(update={"traceparent": traceparent})
-                name = (key or event.subject or event.workload).encode()
-                futures.append(await self.send(event.topic, name, event.body(), sent.headers()))
+            span = telemetry.start_producer_span(event)
+            headers = event.headers()
+            if traceparent := telemetry.traceparent_of(span):
+                headers["traceparent"] = traceparent
+            name = (key or event.subject or event.workload).encode()
+            try:
+                futures.append(await self.send(event.topic, name, event.body(), headers))
+            except Exception as error:
+                telemetry.fail(span, error)
+                raise
+            span.end()
         await asyncio.gather(*futures)
         for event in events:
             EVENTS_PUBLISHED.labels(event.type).inc()

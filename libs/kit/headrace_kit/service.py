@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +15,26 @@ from fastapi import FastAPI
 from sqlalchemy import MetaData
 
 from headrace_events import Event, EventData
+from headrace_events.jobs import JobFinished, JobQueued
 from headrace_events.monitoring import AlertRaised
 from headrace_events.workload import WorkloadApplied
 from headrace_kit import logs, telemetry
-from headrace_kit.broker import make_broker, subscribe_batches, subscribe_one
+from headrace_kit.broadcast import Heard
+from headrace_kit.broker import make_broker, subscribe_one
 from headrace_kit.consumer import ControlConsumer, Handler
 from headrace_kit.database import Database
 from headrace_kit.dead_letters import DeadLetterLimitExceeded, DeadLetters
+from headrace_kit.hot_path import HotPath
 from headrace_kit.http import make_api
-from headrace_kit.inbox import forget_old_ids
-from headrace_kit.jobs import Failed, Job, Jobs, Work
+from headrace_kit.inbox import forget_old_ids, shortest_memory
+from headrace_kit.jobs import Failed, Job, Jobs, Work, replay_finished, replay_queued
+from headrace_kit.metrics import CONSUMER_HALTED
 from headrace_kit.producer import Producer
 from headrace_kit.relay import Relay
+from headrace_kit.replay import Replayable
+from headrace_kit.retries import RetryPolicy
 from headrace_kit.settings import ServiceSettings
-from headrace_kit.stream import Stream, StreamHandler
+from headrace_kit.stream import StreamHandler
 from headrace_kit.unit_of_work import UnitOfWork, UnitsOfWork
 from headrace_kit.workloads import Workloads
 
@@ -35,6 +43,8 @@ if TYPE_CHECKING:
 
 _LOG = structlog.get_logger(__name__)
 _INBOX_CLEANING_SECONDS = 3600.0
+_OUTBOX_LOOK_SECONDS = 2.0
+_WORKLOADS_LOOK_SECONDS = 1.0  # less than a request waits for a manifest (guardrails: 2 s)
 _START_FAILED = 3  # uvicorn's own exit code for it
 
 Hook = Callable[[], Awaitable[None]]
@@ -57,26 +67,55 @@ class Service:
             settings.kafka.bootstrap_servers, self.instance, settings.kafka.max_record_bytes
         )
         self._relay = Relay(self.database, self._producer.send, self.instance)
-        self._units = UnitsOfWork(self.database, name, self._relay.wake)
+        self._units = UnitsOfWork(
+            self.database, name, self._relay.wake, settings.kafka.max_record_bytes
+        )
         self._dead_letters = DeadLetters(
             name, self._producer.send_raw, settings.kafka.dead_letter_limit
         )
         self._group = f"headrace.{name}"
-        self._control = ControlConsumer(
-            self._units, self._dead_letters, self._group, settings.kafka.retry_backoff_seconds
+        self._policy = RetryPolicy(
+            settings.kafka.retry_backoff_seconds,
+            settings.kafka.retry_jitter,
+            settings.kafka.max_blocking_seconds,
         )
-        self._streams: list[tuple[Stream, int]] = []
+        self._control = ControlConsumer(self._units, self._dead_letters, self._group, self._policy)
+        self._hot_path = HotPath(
+            self._group,
+            self.instance,
+            settings.kafka,
+            publish=self._producer.publish,
+            dead_letters=self._dead_letters,
+            policy=self._policy,
+            guard=self._guarded,
+        )
         self._jobs: dict[str, Jobs] = {}
-        self._periodic: list[tuple[float, Hook]] = [(_INBOX_CLEANING_SECONDS, self._clean_inbox)]
+        self._periodic: list[tuple[float, Hook]] = [
+            (_OUTBOX_LOOK_SECONDS, self._relay.look),
+            # Another replica may have taken a manifest in.
+            (_WORKLOADS_LOOK_SECONDS, self._look_at_workloads),
+        ]
         self._start_hooks: list[Hook] = []
         self._stop_hooks: list[Hook] = []
+        self._replay_handlers: dict[str, list[Handler]] = defaultdict(list)
+        self._replayed_hooks: list[Hook] = []
         self._ready_checks: dict[str, Callable[[], bool]] = {}
         self._started = False
         self._halted = False
         self._stopping = asyncio.Event()
+        self._draining: asyncio.Task[None] | None = None
         self._http: uvicorn.Server | None = None
-        self.api: FastAPI = make_api(name, self.version, self.readiness, self._lifespan)
+        self.api: FastAPI = make_api(
+            name,
+            self.version,
+            self.readiness,
+            lambda: self.stopping,
+            self._lifespan,
+            self.details,
+        )
         self.on(WorkloadApplied, self.workloads.apply)
+        self.replays(JobQueued, replay_queued)
+        self.replays(JobFinished, replay_finished)
 
     # -- what the service does --------------------------------------------------------------
 
@@ -91,18 +130,30 @@ class Service:
         handler: StreamHandler,
         *,
         max_records: int = 64,
+        in_flight: int | None = None,
+        keeps_state: bool = False,
     ) -> None:
-        """Handle micro-batches on the hot path; returned events are published before the commit."""
-        stream = Stream(
+        """Handle the hot path; returned events are published before the commit.
+
+        Micro-batches of `max_records`, one after another and in order; or, with `in_flight`, each
+        record alone and so many at once. Types with a fast lane get a second consumer for it, with
+        the same bound of its own: a backlog in one lane takes nothing from the other. A stream
+        that `keeps_state` writes to the database, so a replay hands its events over again.
+        """
+        self._hot_path.stream(
             name,
             models,
             handler,
-            publish=self._producer.publish,
-            dead_letters=self._dead_letters,
-            group=f"{self._group}.{name}",
-            backoff=self.settings.kafka.retry_backoff_seconds,
+            max_records=max_records,
+            in_flight=in_flight,
+            replay_records=max_records if keeps_state else 0,
         )
-        self._streams.append((stream, max_records))
+
+    def broadcast(
+        self, models: Sequence[type[EventData]], heard: Heard, *, since_seconds: float = 0.0
+    ) -> None:
+        """Have every replica hear events, from `since_seconds` before its start on; no effects."""
+        self._hot_path.broadcast(models, heard, since_seconds=since_seconds)
 
     def jobs(
         self,
@@ -133,6 +184,17 @@ class Service:
         """Call `tick` again and again; an error is logged and the next call comes all the same."""
         self._periodic.append((seconds, tick))
 
+    def replays(self, model: type[EventData], handler: Handler) -> None:
+        """Say what an event of this service's own means for its state, for a replay only.
+
+        For what no handler decided: the outcome of a job, of periodic work, of an HTTP request.
+        """
+        self._replay_handlers[model.TYPE].append(handler)
+
+    def on_replayed(self, hook: Hook) -> None:
+        """Call `hook` at the end of a replay, for state that is measured rather than told."""
+        self._replayed_hooks.append(hook)
+
     def on_start(self, hook: Hook) -> None:
         """Call `hook` before the first event is taken (the database is there, the producer too)."""
         self._start_hooks.append(hook)
@@ -144,6 +206,16 @@ class Service:
     def ready_check(self, name: str, check: Callable[[], bool]) -> None:
         """Make /readyz depend on `check`."""
         self._ready_checks[name] = check
+
+    @property
+    def hot_path(self) -> HotPath:
+        """The streams, and the notices that every replica hears."""
+        return self._hot_path
+
+    @property
+    def consumed(self) -> list[type[EventData]]:
+        """Every event type that the service reads, by whatever way."""
+        return list(({m.TYPE: m for m in self._control.models} | self._hot_path.models).values())
 
     # -- what handlers use ------------------------------------------------------------------
 
@@ -176,7 +248,26 @@ class Service:
     def readiness(self) -> dict[str, bool]:
         """Return each readiness check by name."""
         checks = {name: check() for name, check in self._ready_checks.items()}
-        return {"started": self._started, "consuming": not self._halted, **checks}
+        return {
+            "started": self._started,
+            "accepting": not self.stopping,
+            "consuming": not self._halted,
+            "database": not self._control.database_away,
+            **checks,
+        }
+
+    def details(self) -> dict[str, Any]:
+        """Return what /readyz tells beside its checks."""
+        lag = round(self._relay.lag_seconds(), 1)
+        return {"outbox": {"rows": self._relay.waiting, "oldest_seconds": lag}}
+
+    @property
+    def replayable(self) -> Replayable:
+        """What `headrace replay` works with."""
+        streams = [stream for stream in self._hot_path.streams if stream.replay_records]
+        return Replayable(
+            self._units, self._control, streams, self._replay_handlers, self._replayed_hooks
+        )
 
     # -- life -------------------------------------------------------------------------------
 
@@ -184,17 +275,20 @@ class Service:
         """Run until SIGTERM or SIGINT: HTTP and Kafka in one event loop."""
         import uvicorn
 
+        from headrace_kit.server import DrainingServer
+
         logs.configure(self.name, self.settings.telemetry.log_level)
         http = self.settings.http
-        self._http = uvicorn.Server(
-            uvicorn.Config(
-                self.api,
-                host=http.host,
-                port=http.port,
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=10,
-            )
+        config = uvicorn.Config(
+            self.api,
+            host=http.host,
+            port=http.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=http.drain_seconds,
+        )
+        self._http = DrainingServer(
+            config, begin_drain=self._begin_drain, grace_seconds=http.grace_seconds
         )
         with contextlib.suppress(KeyboardInterrupt):
             self._http.run()
@@ -204,7 +298,16 @@ class Service:
     @property
     def stopping(self) -> bool:
         """Whether the process was asked to stop: an answer without an end must end now."""
-        return self._http is not None and self._http.should_exit
+        return self._draining is not None or self._stopping.is_set()
+
+    def _begin_drain(self) -> None:
+        """Take no more work, finish what is under way: the consumers do not wait for HTTP."""
+        if self._draining is None:
+            self._stopping.set()
+            self._draining = asyncio.get_running_loop().create_task(
+                self._hot_path.drain(), name="drain"
+            )
+            _LOG.info("draining", instance=self.instance)
 
     @asynccontextmanager
     async def _lifespan(self, _api: FastAPI) -> AsyncIterator[None]:
@@ -215,6 +318,7 @@ class Service:
     async def running(self) -> AsyncIterator["Service"]:
         """Start everything but HTTP; stop it in the reverse order at the end."""
         provider = telemetry.configure(self.name, self.version, self.settings.telemetry)
+        self._check_memory()
         await self.database.create()
         await self.workloads.load(self.database)
         await self._producer.start()
@@ -227,7 +331,8 @@ class Service:
             for kind, jobs in self._jobs.items()
         ]
         tasks += [asyncio.create_task(_repeat(*periodic)) for periodic in self._periodic]
-        await self.broker.start()
+        tasks.append(asyncio.create_task(self._clean_inbox(), name="inbox"))
+        await asyncio.gather(self.broker.start(), self._hot_path.start())
         self._started = True
         _LOG.info("ready", instance=self.instance, version=self.version)
         try:
@@ -236,12 +341,13 @@ class Service:
             self._started = False
             self._stopping.set()
             # Consumers first: what they are handling is finished and committed.
-            await self.broker.stop()
+            await asyncio.gather(self.broker.stop(), self._hot_path.stop(), return_exceptions=True)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             with contextlib.suppress(Exception):  # the rest is published after the restart
                 await asyncio.wait_for(self._relay.publish_batch(), 5)
+                await self._relay.release()
             for hook in reversed(self._stop_hooks):
                 await hook()
             await self._producer.stop()
@@ -260,16 +366,6 @@ class Service:
             instance=self.instance,
             settings=kafka,
         )
-        for stream, max_records in self._streams:
-            subscribe_batches(
-                self.broker,
-                stream.topics,
-                self._guarded(stream.consume),
-                group=stream.group,
-                instance=self.instance,
-                settings=kafka,
-                max_records=max_records,
-            )
 
     def _guarded(
         self, consume: Callable[[Any], Awaitable[None]]
@@ -283,6 +379,7 @@ class Service:
                 await consume(records)
             except DeadLetterLimitExceeded as error:
                 self._halted = True
+                CONSUMER_HALTED.set(1)
                 _LOG.critical("consumer halted", reason=str(error))
                 alert = AlertRaised(
                     name=f"dead-letter-limit/{self.name}", severity="critical", summary=str(error)
@@ -294,8 +391,25 @@ class Service:
 
         return guarded
 
+    def _check_memory(self) -> None:
+        keep = timedelta(days=self.settings.database.inbox_days)
+        if keep < shortest_memory():
+            raise ValueError(
+                f"HEADRACE_DATABASE__INBOX_DAYS is {keep.days}, and a topic and its dead letters "
+                f"may give an event back for {shortest_memory().days} days: set at least as many"
+            )
+
     async def _clean_inbox(self) -> None:
-        await forget_old_ids(self.database)
+        keep = timedelta(days=self.settings.database.inbox_days)
+        while True:  # at start first: a service may never live for an hour
+            try:
+                await forget_old_ids(self.database, keep)
+            except Exception as error:  # noqa: BLE001 - the next turn comes all the same
+                _LOG.warning("the inbox was not cleaned", error=type(error).__name__)
+            await asyncio.sleep(_INBOX_CLEANING_SECONDS)
+
+    async def _look_at_workloads(self) -> None:
+        await self.workloads.refresh(self.database)
 
 
 async def _repeat(seconds: float, tick: Hook) -> None:

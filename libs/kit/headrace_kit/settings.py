@@ -9,6 +9,11 @@ class Http(BaseModel):
 
     host: str = "127.0.0.1"
     port: int = 8000
+    grace_seconds: float = 0.5
+    """Between SIGTERM (not ready, new work refused) and the closing of the socket. In a cluster a
+    little more than the readiness probe's period."""
+    drain_seconds: int = 10
+    """How long requests under way may take to end after that."""
 
 
 class Kafka(BaseModel):
@@ -16,17 +21,31 @@ class Kafka(BaseModel):
 
     bootstrap_servers: str = "localhost:9092"
     session_timeout_ms: int = 10_000
-    retry_backoff_seconds: tuple[float, ...] = (0.1, 0.5, 2.0)
+    """A replica that is back within it takes its partitions again without a rebalance."""
+    rebalance_timeout_ms: int = 30_000
+    """How long a rebalance waits for members to finish what is under way."""
+    max_poll_interval_ms: int = 900_000
+    """A consumer that polls nothing for so long is held to be stuck: above any handler's time."""
+    drain_seconds: float = 10.0
+    """How long a stop waits for records under way; what is not done then is done again later."""
+    retry_backoff_seconds: tuple[float, ...] = (0.1, 0.5, 2.0, 5.0)
     """Waits between attempts at one record; after the last it is dead-lettered."""
+    retry_jitter: float = Field(0.2, ge=0, lt=1)
+    """Each wait is longer or shorter by up to this share of it."""
+    max_blocking_seconds: float = Field(30.0, gt=0)
+    """All attempts and waits of one record together; then it is dead-lettered in any case."""
     dead_letter_limit: int = 200
     """More dead letters than this within a minute halt the consumer: something is wrong."""
-    max_record_bytes: int = 4 * 1024 * 1024
+    max_record_bytes: int = 1_000_000
+    """The largest event that is sent: a little less than what a Kafka topic takes by default."""
 
 
 class Database(BaseModel):
     """The service's own database: SQLite embedded, PostgreSQL in production."""
 
     url: str = "sqlite+aiosqlite:///headrace.db"
+    inbox_days: float = 61.0
+    """How long handled event ids are kept: twice the longest retention of a topic, or longer."""
 
 
 class Storage(BaseModel):

@@ -1,18 +1,17 @@
 """The hot path: micro-batches without a database, at least once, with derived ids."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
 from aiokafka import ConsumerRecord
-from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace import Span
 
 from headrace_events import Event, EventData, InvalidEvent, parse
 from headrace_kit import telemetry
-from headrace_kit.consumer import consumer_attributes
 from headrace_kit.dead_letters import DeadLetters
 from headrace_kit.metrics import EVENTS_HANDLED, HANDLER_SECONDS
+from headrace_kit.retries import RetryPolicy
 
 _LOG = structlog.get_logger(__name__)
 
@@ -32,45 +31,54 @@ class Stream:
         publish: PublishAll,
         dead_letters: DeadLetters,
         group: str,
-        backoff: tuple[float, ...],
+        policy: RetryPolicy,
+        fast: bool = False,
+        replay_records: int = 0,
     ) -> None:
         self.name = name
+        self._fast = fast
+        self.handler = handler
+        self.replay_records = replay_records
+        """How many events a replay hands over at once; 0: the stream keeps no state."""
         self.models = {model.TYPE: model for model in models}
         self.group = group
-        self._handler = handler
         self._publish = publish
         self._dead_letters = dead_letters
-        self._backoff = backoff
+        self._policy = policy
 
     @property
     def topics(self) -> list[str]:
-        """The topics that hold the handled types."""
+        """The topics of this lane that hold the handled types."""
+        if self._fast:
+            return sorted({model.FAST_TOPIC for model in self.models.values() if model.FAST_TOPIC})
         return sorted({model.TOPIC for model in self.models.values()})
 
     async def consume(self, records: Sequence["ConsumerRecord[Any, Any]"]) -> None:
         """Handle one micro-batch; poison is dead-lettered and does not reach the handler."""
         events: list[Event[Any]] = []
-        spans: dict[str, Span] = {}
+        spans: list[Span] = []
         kept: list[ConsumerRecord[Any, Any]] = []
         for record in records:
             try:
                 raw = parse(dict(record.headers), record.value)
-                if raw.type not in self.models:
-                    continue
-                event: Event[Any] = raw.load(self.models[raw.type])
             except InvalidEvent as error:
                 await self._dead_letters.write(record, error, attempts=1)
                 continue
-            span = telemetry.start_span(
-                f"process {record.topic}",
-                SpanKind.CONSUMER,
-                telemetry.context_of(event.traceparent, event.tracestate),
-                consumer_attributes(event, record, self.group),
-            )
-            spans[event.id] = span
-            # What the handler makes of the event is caused by this span.
-            traceparent = telemetry.traceparent_of(span) or event.traceparent
-            events.append(event.model_copy(update={"traceparent": traceparent}))
+            if raw.type not in self.models:
+                continue
+            span = telemetry.start_consumer_span(raw, record, self.group)
+            # What the handler makes of the event is caused by this span. Set before the event is
+            # made: a copy of it for one field costs more than the rest of the span.
+            if traceparent := telemetry.traceparent_of(span):
+                raw.attributes["traceparent"] = traceparent
+            try:
+                event: Event[Any] = raw.load(self.models[raw.type])
+            except InvalidEvent as error:
+                telemetry.fail(span, error)
+                await self._dead_letters.write(record, error, attempts=1)
+                continue
+            spans.append(span)
+            events.append(event)
             kept.append(record)
         if not events:
             return
@@ -78,36 +86,53 @@ class Stream:
             with HANDLER_SECONDS.labels(self.name).time():
                 await self._handle(events, kept)
         finally:
-            for span in spans.values():
+            for span in spans:
                 span.end()
 
     async def _handle(
         self, events: list[Event[Any]], records: list["ConsumerRecord[Any, Any]"]
     ) -> None:
-        attempts = 0
+        retries = self._policy.begin()
         while True:
-            attempts += 1
-            try:
-                await self._publish(await self._handler(events) or ())
-                for event in events:
-                    EVENTS_HANDLED.labels(event.type, "done").inc()
+            retries.count()
+            error = await self._attempt(events, retries.attempts)
+            if error is None:
                 return
-            except Exception as error:  # noqa: BLE001 - whatever a handler raises is retried
-                _LOG.warning(
-                    "stream handler failed",
-                    stream=self.name,
-                    events=len(events),
-                    attempt=attempts,
-                    error=type(error).__name__,
-                )
-                if attempts <= len(self._backoff):
-                    await asyncio.sleep(self._backoff[attempts - 1])
-                    continue
-                if len(events) == 1:
-                    await self._dead_letters.write(records[0], error, attempts)
-                    EVENTS_HANDLED.labels(events[0].type, "dead_lettered").inc()
-                    return
-            # One event may spoil the whole batch: find it by handling each alone.
-            for event, record in zip(events, records, strict=True):
-                await self._handle([event], [record])
+            if not await retries.wait():
+                break
+        if len(events) == 1:
+            await self._give_up(events[0], records[0], error, retries.attempts)
             return
+        # One event may spoil the whole batch: find it by handling each alone. Once: the batch has
+        # waited its time, and the partition must go on.
+        for event, record in zip(events, records, strict=True):
+            error = await self._attempt([event], retries.attempts + 1)
+            if error is not None:
+                await self._give_up(event, record, error, retries.attempts + 1)
+
+    async def _attempt(self, events: list[Event[Any]], number: int) -> Exception | None:
+        # Not bounded in time: generating for a whole batch may take as long as it takes.
+        try:
+            await self._publish(await self.handler(events) or ())
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is retried
+            _LOG.warning(
+                "stream handler failed",
+                stream=self.name,
+                events=len(events),
+                attempt=number,
+                error=type(error).__name__,
+            )
+            return error
+        for event in events:
+            EVENTS_HANDLED.labels(event.type, "done").inc()
+        return None
+
+    async def _give_up(
+        self,
+        event: Event[Any],
+        record: "ConsumerRecord[Any, Any]",
+        error: Exception,
+        attempts: int,
+    ) -> None:
+        await self._dead_letters.write(record, error, attempts)
+        EVENTS_HANDLED.labels(event.type, "dead_lettered").inc()

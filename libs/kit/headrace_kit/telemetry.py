@@ -1,28 +1,34 @@
 """Traces: W3C context through Kafka headers, head-sampled by rate, exported by OTLP."""
 
-import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from aiokafka import ConsumerRecord
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Span as SdkSpan
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    set_span_in_context,
+)
 from opentelemetry.trace.span import TraceState
-from opentelemetry.util.types import Attributes
 
+from headrace_events import Event, RawEvent
 from headrace_kit.metrics import TRACES_UNSAMPLED
 from headrace_kit.settings import Telemetry
+from headrace_kit.spans import RateLimitedTracer, RateLimitedTracerProvider
 
-_PROPAGATOR = TraceContextTextMapPropagator()
 _TRACER = trace.get_tracer("headrace")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+_EMPTY = Context()
 
 # OpenTelemetry's messaging conventions; kept here because the names still move.
 SYSTEM = "messaging.system"
@@ -38,83 +44,40 @@ WORKLOAD = "headrace.workload"
 SERVICE = "headrace.service"
 
 
-class RateLimitedSampler(Sampler):
-    """Record at most `rate` root spans a second (token bucket); the rest is counted."""
-
-    def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self._tokens = max(rate, 1.0)
-        self._filled = time.monotonic()
-        self._lock = threading.Lock()
-
-    def should_sample(
-        self,
-        parent_context: Context | None,
-        trace_id: int,
-        name: str,
-        kind: SpanKind | None = None,
-        attributes: Attributes = None,
-        links: Sequence[Link] | None = None,
-        trace_state: TraceState | None = None,
-    ) -> SamplingResult:
-        """Take a token if there is one."""
-        with self._lock:
-            now = time.monotonic()
-            filled = self._tokens + (now - self._filled) * self._rate
-            self._tokens, self._filled = min(filled, max(self._rate, 1.0)), now
-            if self._tokens >= 1.0:
-                self._tokens -= 1.0
-                return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes)
-        TRACES_UNSAMPLED.inc()
-        return SamplingResult(Decision.DROP)
-
-    def get_description(self) -> str:
-        """Name the sampler for OpenTelemetry's debugging output."""
-        return f"RateLimitedSampler({self._rate}/s)"
-
-
-class NameService(SpanProcessor):
-    """Say on each span whose it is: MLflow's trace UI does not show resource attributes."""
-
-    def __init__(self, service: str) -> None:
-        self._service = service
-
-    def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
-        """Add the attribute."""
-        span.set_attribute(SERVICE, self._service)
-
-
-def configure(service: str, version: str, settings: Telemetry) -> TracerProvider | None:
+def configure(service: str, version: str, settings: Telemetry) -> RateLimitedTracerProvider | None:
     """Install the tracer provider; without an endpoint spans stay unrecorded but context flows."""
     if not settings.otlp_endpoint:
         return None
     # Imported here: the exporter brings `requests`, of no use without an endpoint.
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from headrace_kit.span_exporter import SpanExporter
 
     pairs = (part.split("=", 1) for part in settings.otlp_headers.split(",") if "=" in part)
-    exporter = OTLPSpanExporter(
-        endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces",
-        headers={key.strip(): value.strip() for key, value in pairs},
+    exporter = SpanExporter(
+        f"{settings.otlp_endpoint.rstrip('/')}/v1/traces",
+        {key.strip(): value.strip() for key, value in pairs},
+        {"service.name": service, "service.version": version, "telemetry.sdk.language": "python"},
     )
-    provider = TracerProvider(
-        resource=Resource.create({"service.name": service, "service.version": version}),
-        sampler=ParentBased(RateLimitedSampler(settings.traces_per_second)),
+    tracer = RateLimitedTracer(
+        settings.traces_per_second,
+        # On each span as well: MLflow's trace UI does not show resource attributes.
+        {SERVICE: service},
+        exporter.take,
+        TRACES_UNSAMPLED.inc,
     )
-    provider.add_span_processor(NameService(service))
-    provider.add_span_processor(
-        BatchSpanProcessor(exporter, schedule_delay_millis=2000, max_export_batch_size=512)
-    )
+    provider = RateLimitedTracerProvider(tracer, exporter.shutdown)
     trace.set_tracer_provider(provider)
     return provider
 
 
 def context_of(traceparent: str | None, tracestate: str | None = None) -> Context:
     """Return the context that a W3C header pair describes (empty when there is none)."""
-    carrier = {"traceparent": traceparent} if traceparent else {}
-    if traceparent and tracestate:
-        carrier["tracestate"] = tracestate
-    return _PROPAGATOR.extract(carrier, Context())
+    found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    if found is None:
+        return _EMPTY
+    trace_id, span_id, flags = (int(part, 16) for part in found.groups())
+    state = TraceState.from_header([tracestate]) if tracestate else None
+    parent = SpanContext(trace_id, span_id, True, TraceFlags(flags & TraceFlags.SAMPLED), state)
+    return set_span_in_context(NonRecordingSpan(parent), _EMPTY) if parent.is_valid else _EMPTY
 
 
 def traceparent_of(span: Span) -> str | None:
@@ -144,6 +107,52 @@ def start_span(
 ) -> Span:
     """Start a span that the caller ends; for batches, where spans overlap."""
     return _TRACER.start_span(name, context=parent, kind=kind, attributes=dict(attributes or {}))
+
+
+def start_consumer_span(raw: RawEvent, record: "ConsumerRecord[Any, Any]", group: str) -> Span:
+    """Start the span of handling one record, below its sender's."""
+    known = raw.attributes
+    return _TRACER.start_span(
+        f"process {record.topic}",
+        context_of(known.get("traceparent"), known.get("tracestate")),
+        SpanKind.CONSUMER,
+        {
+            SYSTEM: "kafka",
+            OPERATION: "process",
+            OPERATION_TYPE: "process",
+            DESTINATION: record.topic,
+            PARTITION: str(record.partition),
+            GROUP: group,
+            OFFSET: record.offset,
+            EVENT_ID: known["id"],
+            EVENT_TYPE: raw.type,
+            WORKLOAD: known["workload"],
+        },
+    )
+
+
+def start_producer_span(event: Event[Any]) -> Span:
+    """Start the span of sending one event, below the span that the event was made in."""
+    return _TRACER.start_span(
+        f"send {event.topic}",
+        context_of(event.traceparent, event.tracestate),
+        SpanKind.PRODUCER,
+        {
+            SYSTEM: "kafka",
+            OPERATION: "send",
+            OPERATION_TYPE: "send",
+            DESTINATION: event.topic,
+            EVENT_ID: event.id,
+            EVENT_TYPE: event.type,
+            WORKLOAD: event.workload,
+        },
+    )
+
+
+def fail(span: Span, error: BaseException) -> None:
+    """End a span with the class of an error; its message may quote users."""
+    span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+    span.end()
 
 
 @contextmanager

@@ -22,13 +22,6 @@ class TopicsRefused(RuntimeError):
     """The brokers did not make the topics; the message says what they answered."""
 
 
-def topic_configuration(topic: Topic) -> dict[str, str]:
-    """The settings of one topic in Kafka's words."""
-    if topic.cleanup == "compact":
-        return {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1"}
-    return {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
-
-
 async def create_topics(
     bootstrap: str, catalogue: Iterable[Topic] = CATALOGUE, *, replication_factor: int = 1
 ) -> list[str]:
@@ -57,7 +50,7 @@ async def _create_missing(
                 topic.name,
                 topic.partitions,
                 replication_factor,
-                topic_configs=topic_configuration(topic),
+                topic_configs=topic.configuration,
             )
             for topic in wanted
             if topic.name not in existing

@@ -14,19 +14,37 @@ class Workloads:
 
     def __init__(self) -> None:
         self._manifests: dict[str, Manifest] = {}
+        self._revisions: dict[str, str] = {}
 
     async def load(self, database: Database) -> None:
         """Read the copy at start."""
         async with database.transaction() as session:
             for row in await session.scalars(select(WorkloadRow)):
                 try:
-                    self._manifests[row.name] = Manifest.model_validate(row.manifest)
+                    # A newer release may have written it before this one was put back.
+                    manifest = Manifest.model_validate(row.manifest, extra="ignore")
+                    self._keep(manifest, row.revision)
                 except ValidationError as error:
                     # Written by another release: that release's newest event will replace it.
                     raise RuntimeError(
                         f"the stored manifest of {row.name} does not fit this release: "
                         f"{error.error_count()} fields; apply it again with `headrace apply`"
                     ) from None
+
+    async def refresh(self, database: Database) -> None:
+        """Take over what another replica wrote."""
+        known = select(WorkloadRow.name, WorkloadRow.revision)
+        async with database.transaction() as session:
+            changed = any(
+                self._revisions.get(name) != revision
+                for name, revision in await session.execute(known)
+            )
+        if changed:
+            await self.load(database)
+
+    def _keep(self, manifest: Manifest, revision: str) -> None:
+        self._manifests[manifest.metadata.name] = manifest
+        self._revisions[manifest.metadata.name] = revision
 
     async def apply(self, event: Event[WorkloadApplied], uow: UnitOfWork) -> None:
         """Take over a manifest."""
@@ -38,7 +56,7 @@ class Workloads:
                 manifest=manifest.model_dump(mode="json"),
             )
         )
-        self._manifests[manifest.metadata.name] = manifest
+        self._keep(manifest, event.data.revision)
 
     def get(self, name: str) -> Manifest | None:
         """Return a workload's manifest, or None if it was never applied."""

@@ -30,7 +30,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 
 @pytest.fixture
 def client(spans: InMemorySpanExporter) -> TestClient:
-    api = make_api("test", "1", lambda: {}, None)
+    api = make_api("test", "1", lambda: {}, lambda: False, None)
 
     @api.post("/notes/{number}")
     async def take(number: int, note: Note) -> dict[str, int]:

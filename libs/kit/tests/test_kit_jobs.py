@@ -2,11 +2,11 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
+from headrace_events import topics
 from headrace_events.data import DatasetRejected, RecordsRejected
 from headrace_kit import JobContext, JobLost, JobRejected
 from headrace_kit import jobs as jobs_module
@@ -16,8 +16,8 @@ from headrace_kit.unit_of_work import UnitOfWork, UnitsOfWork
 
 
 @pytest.fixture
-async def database(tmp_path: Path):
-    found = Database(f"sqlite+aiosqlite:///{tmp_path / 'kit.db'}")
+async def database(database_url: str):
+    found = Database(database_url)
     await found.create()
     yield found
     await found.close()
@@ -78,7 +78,8 @@ async def wait_for(jobs: Jobs, state: str, key: str = "k") -> Job:
 
 async def outbox(database: Database) -> list[OutboxRow]:
     async with database.transaction() as session:
-        return list(await session.scalars(select(OutboxRow).order_by(OutboxRow.seq)))
+        rows = await session.scalars(select(OutboxRow).order_by(OutboxRow.seq))
+        return [row for row in rows if row.topic != topics.JOBS]
 
 
 class Running:

@@ -4,10 +4,10 @@ import logging
 
 import pytest
 import structlog
-from opentelemetry.sdk.trace.sampling import Decision
 
 from headrace_kit import logs
-from headrace_kit.telemetry import RateLimitedSampler, context_of, trace_id_of
+from headrace_kit.spans import RateLimit
+from headrace_kit.telemetry import context_of, trace_id_of
 
 SECRET = "my card is 4111"
 
@@ -36,10 +36,8 @@ def test_a_logged_exception_shows_frames_and_no_message(fresh_logging, capsys) -
 
 
 def test_no_more_than_the_rate_is_sampled() -> None:
-    sampler = RateLimitedSampler(10)
-    decisions = [sampler.should_sample(None, n, "x").decision for n in range(1000)]
-    sampled = decisions.count(Decision.RECORD_AND_SAMPLE)
-    assert 10 <= sampled <= 20
+    limit = RateLimit(10)
+    assert 10 <= sum(limit.take() for _ in range(1000)) <= 20
 
 
 def test_trace_ids_come_from_well_formed_headers_only() -> None:

@@ -1,7 +1,6 @@
 """State and events are one transaction; the relay publishes in order and loses nothing."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -13,8 +12,8 @@ from headrace_kit.unit_of_work import UnitsOfWork
 
 
 @pytest.fixture
-async def database(tmp_path: Path):
-    found = Database(f"sqlite+aiosqlite:///{tmp_path / 'kit.db'}")
+async def database(database_url: str):
+    found = Database(database_url)
     await found.create()
     yield found
     await found.close()
@@ -86,10 +85,10 @@ async def test_what_the_broker_refused_is_published_again_under_the_same_id(
     broken = Broker(accept=1)
     with pytest.raises(ConnectionError):
         await Relay(database, broken.send, "a").publish_batch()
-    assert await count(database, OutboxRow) == 3
+    assert await count(database, OutboxRow) == 2
     healed = Broker()
     await Relay(database, healed.send, "a").publish_batch()
-    assert [record[2] for record in healed.records] == ids
+    assert [record[2] for record in healed.records] == ids[1:]
 
 
 async def test_one_relay_at_a_time(database, units) -> None:

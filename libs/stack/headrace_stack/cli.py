@@ -6,7 +6,14 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from headrace_stack import commands_demo, commands_events, commands_stack
+from headrace_stack import (
+    commands_demo,
+    commands_dlq,
+    commands_events,
+    commands_replay,
+    commands_schemas,
+    commands_stack,
+)
 from headrace_stack.errors import StackError
 
 app = typer.Typer(
@@ -19,6 +26,9 @@ app = typer.Typer(
 )
 commands_stack.register(app)
 commands_events.register(app)
+commands_schemas.register(app)
+commands_dlq.register(app)
+commands_replay.register(app)
 commands_demo.register(app)
 
 

@@ -1,4 +1,4 @@
-"""`headrace apply`, `headrace events`, `headrace schemas`."""
+"""`headrace apply`, `headrace events`."""
 
 import asyncio
 import json
@@ -27,14 +27,6 @@ def register(app: typer.Typer) -> None:
         "`headrace events tail --type model --from-beginning --no-follow --json`"
     )(tail)
     app.add_typer(events, name="events")
-    schemas = typer.Typer(help="The contracts of topics and events.", no_args_is_help=True)
-    schemas.command(epilog="Example: `headrace schemas export schemas`")(export)
-    schemas.callback()(_group)  # keeps `export` a word of its own while it is the only one
-    app.add_typer(schemas, name="schemas")
-
-
-def _group() -> None:
-    """Write the contracts out."""
 
 
 def bootstrap_servers() -> str:
@@ -109,16 +101,3 @@ async def _tail(
         typer.echo(line + str(attributes["subject"]))
         if data:
             typer.echo("  " + json.dumps(described["data"], ensure_ascii=False))
-
-
-def export(
-    folder: Annotated[Path, typer.Argument(help="Where the files go.")] = Path("schemas"),
-) -> None:
-    """Write topics, event schemas and AsyncAPI documents from the event models."""
-    from headrace_events.export import export as write
-
-    changed = write(folder)
-    for path in changed:
-        typer.echo(f"wrote {path}" if path.exists() else f"removed {path}")
-    if not changed:
-        typer.echo(f"{folder} is up to date.")

@@ -51,6 +51,10 @@ def up(
         str | None,
         typer.Option(help="Only these parts and what they need: `kafka,guardrails`."),
     ] = None,
+    without: Annotated[
+        str | None,
+        typer.Option(help="Leave these out although others need them: `ray,mlflow`."),
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds until all must be ready.")] = 300.0,
 ) -> None:
     """Start the stack and show each part coming up. Ctrl-C stops all of it."""
@@ -61,8 +65,14 @@ def up(
         console.print(f"The stack in {home} is already up.", soft_wrap=True)
         _show_end(console, running)
         return
-    names = tuple(name.strip() for name in only.split(",") if name.strip()) if only else None
-    stack = Stack(home, port=port, kafka_port=kafka_port, only=names, timeout_seconds=timeout)
+    stack = Stack(
+        home,
+        port=port,
+        kafka_port=kafka_port,
+        only=_names(only) or None,
+        without=_names(without),
+        timeout_seconds=timeout,
+    )
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         stack.launch(detached=detach)
@@ -88,6 +98,10 @@ def up(
     except BaseException:
         stack.stop()
         raise
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def start_detached(console: Console, home: Path) -> State:

@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
-from headrace_events.envelope import InvalidEvent, RawEvent, parse
+from headrace_events import InvalidEvent, RawEvent, parse
 from headrace_events.topics import CATALOGUE
 from headrace_stack.errors import StackError
 

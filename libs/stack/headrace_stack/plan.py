@@ -2,13 +2,13 @@
 
 import json
 import os
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
 from headrace_stack import mlflow_server, ray_head, services
+from headrace_stack.elsewhere import start_of
 from headrace_stack.paths import HOME_VARIABLE, cache_folder, stack_id
 from headrace_stack.ports import HOST, free_port, free_range
 from headrace_stack.processes import child_environment
@@ -25,13 +25,17 @@ class Options:
     kafka_port: int | None = None
     only: tuple[str, ...] | None = None
     timeout_seconds: float = 300.0
+    without: tuple[str, ...] = ()
+    stable_seconds: float = 60.0
+    """A part that lived this long and dies is started again at once, not after a back-off."""
 
     def write(self) -> Path:
         """Put the options where the supervisor reads them."""
         path = self.home / "options.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = {"port": self.port, "kafka_port": self.kafka_port, "only": self.only}
-        path.write_text(json.dumps({**content, "timeout_seconds": self.timeout_seconds}))
+        content = {item.name: getattr(self, item.name) for item in fields(self)}
+        del content["home"]
+        path.write_text(json.dumps(content))
         return path
 
     @classmethod
@@ -39,7 +43,8 @@ class Options:
         """The options of the last start."""
         content = json.loads((home / "options.json").read_text())
         only = content.pop("only")
-        return cls(home=home, only=tuple(only) if only else None, **content)
+        without = tuple(content.pop("without"))
+        return cls(home=home, only=tuple(only) if only else None, without=without, **content)
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Plan:
 
 def make_plan(options: Options, kafka_bootstrap: str, taken: set[int]) -> Plan:
     """Choose ports and say what to run; nothing is started."""
-    engines, chosen = services.choose(options.only)
+    engines, chosen = services.choose(options.only, options.without)
     plan = Plan(options, options.port or free_port(taken))
     home, stack = options.home, stack_id(options.home)
     ports = plan.ports
@@ -190,12 +195,13 @@ def _service(
         "HEADRACE_DATABASE__URL": f"sqlite+aiosqlite:///{folder / 'service.db'}",
         "HEADRACE_INSTANCE": f"{service.name}-0",
     }
+    start = start_of(service)
     return Planned(
         service.name,
         "service",
         url,
-        (sys.executable, "-m", service.module),
-        child_environment(stack, **shared, **own),
+        start.command,
+        child_environment(stack, **{**shared, **own, **start.environment}),
         "http",
         f"{url}/readyz",
         waits_for=tuple(engine for engine in service.waits_for if engine in engines),

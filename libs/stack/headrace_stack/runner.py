@@ -17,8 +17,6 @@ from headrace_stack.state import Part
 
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 30.0
-STABLE_SECONDS = 60.0
-"""A part that lived this long starts at the first back-off again."""
 PROBE_STARTING = 0.25
 PROBE_READY = 2.0
 WATCH = 0.1
@@ -43,6 +41,7 @@ class Runner:
         changed: Callable[[], None],
         ready: Callable[[], Awaitable[bool]],
         command: Callable[[], Awaitable[list[str]]],
+        stable_seconds: float = 60.0,
     ) -> None:
         self.planned = planned
         self.part = part
@@ -50,6 +49,8 @@ class Runner:
         self._changed = changed
         self._probe = ready
         self._command = command
+        # A part that lived this long starts at the first back-off again.
+        self._stable_seconds = stable_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._was_ready = False
         self._in_a_row = 0
@@ -64,7 +65,7 @@ class Runner:
             await self._watch(started)
             lived = time.monotonic() - started
             self.ready.clear()
-            self._in_a_row = 1 if lived > STABLE_SECONDS else self._in_a_row + 1
+            self._in_a_row = 1 if lived > self._stable_seconds else self._in_a_row + 1
             self._report_death()
             if not self._was_ready and self._in_a_row >= TRIES_BEFORE_READY:
                 self._set("failed")

@@ -47,18 +47,22 @@ SERVICES: tuple[Service, ...] = (
 BY_NAME = {service.name: service for service in SERVICES}
 
 
-def choose(only: tuple[str, ...] | None) -> tuple[frozenset[str], tuple[Service, ...]]:
-    """The engines and services of a stack with `only` these parts and what they need."""
-    if not only:
-        return frozenset(ENGINES), SERVICES
-    unknown = sorted(set(only) - set(BY_NAME) - set(ENGINES))
+def choose(
+    only: tuple[str, ...] | None, without: tuple[str, ...] = ()
+) -> tuple[frozenset[str], tuple[Service, ...]]:
+    """The engines and services of a stack with `only` these parts and what they need.
+
+    `without` leaves parts out although others need them: those run elsewhere, or are not wanted.
+    """
+    unknown = sorted({*(only or ()), *without} - set(BY_NAME) - set(ENGINES))
     if unknown:
         known = ", ".join((*ENGINES, *BY_NAME))
         raise StackError(f"No part of the stack is called {', '.join(unknown)}. Parts: {known}.")
-    services = tuple(service for service in SERVICES if service.name in only)
-    engines = {engine for engine in ENGINES if engine in only}
+    wanted = set(only) if only else {*ENGINES, *BY_NAME}
+    services = tuple(s for s in SERVICES if s.name in wanted and s.name not in without)
+    engines = {engine for engine in ENGINES if engine in wanted}
     engines.update(engine for service in services for engine in service.needs)
-    return frozenset(engines), services
+    return frozenset(engines - set(without)), services
 
 
 def owner_of(path: str) -> str:

@@ -35,9 +35,13 @@ class Stack:
         kafka_port: int | None = None,
         only: tuple[str, ...] | None = None,
         timeout_seconds: float = 300.0,
+        without: tuple[str, ...] = (),
+        stable_seconds: float = 60.0,
     ) -> None:
         self.home = home.resolve()
-        self.options = Options(self.home, port, kafka_port, only, timeout_seconds)
+        self.options = Options(
+            self.home, port, kafka_port, only, timeout_seconds, without, stable_seconds
+        )
         self._launched: subprocess.Popen[bytes] | None = None
 
     def state(self) -> State | None:

@@ -92,7 +92,7 @@ class Supervisor:
     async def _prepare(self) -> Plan:
         """Everything that can be refused is refused here, before anything runs."""
         await asyncio.to_thread(sweep, self.stack, self._ray_words())
-        engines, _ = services.choose(self.options.only)
+        engines, _ = services.choose(self.options.only, self.options.without)
         if self.options.port is not None:
             check_free(self.options.port, "the base URL", HOW_TO_CHOOSE)
         if services.KAFKA in engines:
@@ -125,6 +125,7 @@ class Supervisor:
                 changed=self._changed,
                 ready=self._probe(planned),
                 command=self._command(planned),
+                stable_seconds=self.options.stable_seconds,
             )
         return [
             asyncio.create_task(

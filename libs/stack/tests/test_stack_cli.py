@@ -21,6 +21,9 @@ COMMANDS = [
     ["apply"],
     ["events", "tail"],
     ["schemas", "export"],
+    ["schemas", "check"],
+    ["schemas", "diff"],
+    ["schemas", "release"],
     ["demo"],
 ]
 

@@ -4,9 +4,9 @@ from headrace_data_quality import events
 from headrace_data_quality.adapters.curating import Curator
 from headrace_data_quality.adapters.tables import Base
 from headrace_data_quality.api import router
-from headrace_data_quality.jobs import KIND, CurationJobs
+from headrace_data_quality.jobs import KIND, CurationJobs, replay_curated, replay_rejected
 from headrace_data_quality.settings import Settings
-from headrace_events.data import RecordsLanded
+from headrace_events.data import DatasetCurated, DatasetRejected, RecordsLanded
 from headrace_events.monitoring import DriftDetected
 from headrace_events.workload import WorkloadApplied
 from headrace_kit import Service
@@ -20,6 +20,8 @@ def build(settings: Settings | None = None) -> Service:
     service.on(RecordsLanded, events.records_landed)
     service.on(DriftDetected, events.drift_detected)
     service.on(WorkloadApplied, events.workload_applied)
+    service.replays(DatasetCurated, replay_curated)
+    service.replays(DatasetRejected, replay_rejected)
     service.jobs(KIND, jobs.work, failed=jobs.failed)
     service.api.include_router(router(service))
     return service

@@ -12,7 +12,7 @@ from headrace_kit import UnitOfWork
 
 async def records_landed(event: Event[RecordsLanded], uow: UnitOfWork) -> None:
     """Note the batch and curate it."""
-    await plans.add_batch(uow.session, event.workload, event.data)
+    await plans.add_batch(uow.session, event.workload, event.data, uow.at)
     await _curate(uow, event.workload, f"batch/{event.data.batch_id}", "records")
 
 

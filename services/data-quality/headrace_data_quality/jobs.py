@@ -9,7 +9,8 @@ from headrace_data_quality.adapters.tables import VersionRow
 from headrace_data_quality.core.versions import Plan, Trigger
 from headrace_events.data import DatasetCurated, DatasetRejected
 from headrace_events.workload import Data
-from headrace_kit import Job, JobContext, Service, UnitOfWork
+from headrace_kit import Event, Job, JobContext, Service, UnitOfWork
+from headrace_kit.jobs import job_of
 
 KIND = "curation"
 
@@ -33,7 +34,7 @@ class CurationJobs:
             await self._adopt(ctx, plan, policy)
             adopted = True
         async with self._service.unit_of_work() as uow:
-            made = await plans.make(uow.session, workload, trigger)
+            made = await plans.make(uow.session, workload, trigger, ctx.job.created_at)
         result = await self._carry_out(made, policy) if made else None
         async with ctx.finish() as uow:
             if made and result:
@@ -102,36 +103,45 @@ async def _conclude(uow: UnitOfWork, plan: Plan, result: Made | NotMade) -> None
 async def _announce(uow: UnitOfWork, plan: Plan, made: Made) -> None:
     if not await plans.close(uow.session, plan, plans.DONE):
         return
+    curated = DatasetCurated(
+        dataset=made.dataset,
+        batches=plan.batches,
+        sources=plan.sources,
+        rejects=made.rejects,
+        redactions=made.redactions,
+        trigger="drift" if plan.trigger == "drift" else "records",
+        profile=made.profile,
+    )
+    event = uow.emit(
+        curated,
+        subject=f"{plan.workload}/{plan.version}",
+        discriminator=plan.plan_id,
+    )
+    await _settle_version(uow, plan, curated, event.time)
+
+
+async def _settle_version(
+    uow: UnitOfWork, plan: Plan, curated: DatasetCurated, at: datetime
+) -> None:
     await plans.settle_batches(uow.session, plan, plans.CURATED, plan.version)
+    dataset = curated.dataset
     uow.session.add(
         VersionRow(
             workload=plan.workload,
             version=plan.version,
-            table_uri=made.dataset.table.uri,
-            table_version=made.dataset.table.version,
-            digest=made.dataset.digest,
-            train_rows=made.dataset.train_rows,
-            holdout_rows=made.dataset.holdout_rows,
-            profile=made.profile,
-            rejects=made.rejects,
-            redactions=made.redactions,
-            batches=list(plan.batches),
-            sources=list(plan.sources),
+            table_uri=dataset.table.uri,
+            table_version=dataset.table.version,
+            digest=dataset.digest,
+            train_rows=dataset.train_rows,
+            holdout_rows=dataset.holdout_rows,
+            profile=curated.profile,
+            rejects=curated.rejects,
+            redactions=curated.redactions,
+            batches=list(curated.batches),
+            sources=list(curated.sources),
             trigger=plan.trigger,
-            created_at=datetime.now(UTC),
+            created_at=at,
         )
-    )
-    uow.emit(
-        DatasetCurated(
-            dataset=made.dataset,
-            batches=plan.batches,
-            sources=plan.sources,
-            rejects=made.rejects,
-            redactions=made.redactions,
-            trigger="drift" if plan.trigger == "drift" else "records",
-        ),
-        subject=f"{plan.workload}/{plan.version}",
-        discriminator=plan.plan_id,
     )
 
 
@@ -141,6 +151,46 @@ async def _reject(uow: UnitOfWork, plan: Plan, result: NotMade) -> None:
     if result.nothing_new:
         await plans.settle_batches(uow.session, plan, plans.USED_UP)
     uow.emit(
-        DatasetRejected(batches=plan.batches, reason=result.reason, rejects=result.rejects),
+        DatasetRejected(
+            batches=plan.batches,
+            reason=result.reason,
+            rejects=result.rejects,
+            used_up=result.nothing_new,
+        ),
         discriminator=plan.plan_id,
+    )
+
+
+async def replay_curated(event: Event[DatasetCurated], uow: UnitOfWork) -> None:
+    """Write a version down again as the log has it; its rows are in the Delta table still."""
+    plan = await _restored(event, uow, event.data.dataset.version, event.data.trigger)
+    await plans.close(uow.session, plan, plans.DONE)
+    await _settle_version(uow, plan, event.data, event.time)
+
+
+async def replay_rejected(event: Event[DatasetRejected], uow: UnitOfWork) -> None:
+    """Write down again that batches made no version."""
+    if not event.data.batches:
+        return
+    newest = await plans.newest_version(uow.session, event.workload)
+    plan = await _restored(event, uow, (newest.version if newest else 0) + 1, "records")
+    await plans.close(uow.session, plan, plans.REJECTED)
+    if event.data.used_up:
+        await plans.settle_batches(uow.session, plan, plans.USED_UP)
+
+
+async def _restored(
+    event: Event[DatasetCurated] | Event[DatasetRejected],
+    uow: UnitOfWork,
+    version: int,
+    trigger: Trigger,
+) -> Plan:
+    job = await job_of(uow, event, KIND)
+    return await plans.restore(
+        uow.session,
+        event.workload,
+        version,
+        event.data.batches,
+        job.payload["trigger"] if job else trigger,
+        job.created_at if job else event.time,
     )

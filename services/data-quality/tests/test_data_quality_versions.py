@@ -203,7 +203,7 @@ async def test_carried_out_twice_it_is_the_same_version(bench: Any) -> None:
     await bench.apply("support")
     await bench.land("support", "b1", rows())
     async with bench.service.unit_of_work() as uow:
-        plan = await plans.make(uow.session, "support", "records")
+        plan = await plans.make(uow.session, "support", "records", uow.at)
     assert plan is not None
     policy = bench.service.workloads.get("support").spec.data
     curator = Curator(str(bench.root))

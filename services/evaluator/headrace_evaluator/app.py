@@ -5,7 +5,7 @@ from headrace_evaluator.adapters.ray_scoring import RayScorer
 from headrace_evaluator.adapters.tables import Base
 from headrace_evaluator.core.evaluate import Scorer
 from headrace_evaluator.settings import Settings
-from headrace_events.evaluation import EvaluationRequested
+from headrace_events.evaluation import EvaluationCompleted, EvaluationFailed, EvaluationRequested
 from headrace_events.models import ModelRegistered
 from headrace_kit import Service
 
@@ -17,6 +17,8 @@ def build(settings: Settings | None = None, scorer: Scorer | None = None) -> Ser
     job = events.EvaluationJob(service, scorer or RayScorer(settings.ray.address, settings.scoring))
     service.on(ModelRegistered, events.on_order)
     service.on(EvaluationRequested, events.on_order)
+    service.replays(EvaluationCompleted, events.replay_completed)
+    service.replays(EvaluationFailed, events.replay_failed)
     service.jobs(events.JOB, job.work, failed=job.failed, max_attempts=events.MAX_ATTEMPTS)
     service.api.include_router(api.router(service))
     return service

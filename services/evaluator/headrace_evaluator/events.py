@@ -14,7 +14,7 @@ from headrace_evaluator.core.evaluate import (
 )
 from headrace_evaluator.core.order import Order
 from headrace_evaluator.core.scores import model_key
-from headrace_events.evaluation import EvaluationFailed, EvaluationRequested
+from headrace_events.evaluation import EvaluationCompleted, EvaluationFailed, EvaluationRequested
 from headrace_events.models import ModelRegistered
 from headrace_events.references import DatasetRef, ModelRef
 from headrace_kit import Event, Job, JobContext, JobRejected, Service, UnitOfWork
@@ -33,8 +33,18 @@ async def on_order(
 ) -> None:
     """Write down that a version waits for its evaluation."""
     order = Order(event.id, event.data.model, event.data.incumbent, event.data.dataset)
-    evaluations.add(uow.session, order, event.workload)
+    evaluations.add(uow.session, order, event.workload, uow.at)
     await uow.enqueue(JOB, event.id, evaluations.to_json(order))
+
+
+async def replay_completed(event: Event[EvaluationCompleted], uow: UnitOfWork) -> None:
+    """Write a verdict down again as the log has it; scores are a cache and are computed anew."""
+    await evaluations.completed(uow.session, event.data, uow.at)
+
+
+async def replay_failed(event: Event[EvaluationFailed], uow: UnitOfWork) -> None:
+    """Write a failure down again as the log has it."""
+    await evaluations.failed(uow.session, event.data.evaluation_id, event.data.reason, uow.at)
 
 
 class EvaluationJob:
@@ -70,7 +80,7 @@ class EvaluationJob:
                 raise
             raise JobRejected(f"{error} (attempt {ctx.job.attempt})") from None
         async with ctx.finish() as uow:
-            await evaluations.completed(uow.session, found.completed)
+            await evaluations.completed(uow.session, found.completed, uow.at)
             await score_cache.store(uow.session, found.scored.scores)
             uow.emit(found.completed, subject=order.model.version)
         _LOG.info(
@@ -88,7 +98,7 @@ class EvaluationJob:
     async def failed(self, job: Job, reason: str, uow: UnitOfWork) -> None:
         """Say that there are no scores: the gate stays shut."""
         order = _order(job)
-        await evaluations.failed(uow.session, job.key, reason)
+        await evaluations.failed(uow.session, job.key, reason, uow.at)
         failure = EvaluationFailed(evaluation_id=job.key, model=order.model, reason=reason)
         uow.emit(failure, subject=order.model.version)
 

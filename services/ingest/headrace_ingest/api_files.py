@@ -1,7 +1,7 @@
 """HTTP: files in OpenAI's shape."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import PurePath
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
 from headrace_events import new_id
+from headrace_events.data import FileDeleted, FileUploaded
 from headrace_ingest.adapters import file_store
 from headrace_ingest.adapters.files import Columns, read_rows
 from headrace_ingest.adapters.tables import FileRow
@@ -19,6 +20,8 @@ from headrace_ingest.settings import Settings
 from headrace_kit import Service, UnitOfWork
 
 _PAGE = 100
+UNNAMED = "headrace"
+"""The key of events about files of no workload."""
 
 
 def problem(
@@ -42,6 +45,16 @@ def file_object(row: FileRow) -> dict[str, Any]:
         "status_details": row.reason,
         "workload": row.workload,
     }
+
+
+def file_row(uploaded: FileUploaded, at: datetime) -> FileRow:
+    """Return the row of a file that was just uploaded."""
+    return FileRow(
+        **uploaded.model_dump(),
+        state="uploaded" if uploaded.workload else "processed",
+        reason=None,
+        created_at=at,
+    )
 
 
 class FilesApi:
@@ -83,7 +96,7 @@ class FilesApi:
                 await asyncio.to_thread(read_rows, name, content, Columns(prompt, completion))
             except UnreadableSource as error:
                 return problem(400, error.reason, error.param, "unreadable_file")
-        row = FileRow(
+        uploaded = FileUploaded(
             file_id=f"file-{new_id().replace('-', '')}",
             filename=name,
             purpose=purpose,
@@ -91,12 +104,11 @@ class FilesApi:
             workload=workload,
             prompt=prompt,
             completion=completion,
-            state="uploaded" if workload else "processed",
-            reason=None,
-            created_at=datetime.now(UTC),
         )
-        await asyncio.to_thread(file_store.store, self._root, row.file_id, content)
-        async with self._service.unit_of_work(workload=workload or "") as uow:
+        await asyncio.to_thread(file_store.store, self._root, uploaded.file_id, content)
+        async with self._service.unit_of_work(workload=workload or UNNAMED) as uow:
+            event = uow.emit(uploaded, subject=uploaded.file_id)
+            row = file_row(uploaded, event.time)
             uow.session.add(row)
             if workload:
                 await _enqueue(uow, row, workload)
@@ -134,6 +146,7 @@ class FilesApi:
         async with self._service.unit_of_work() as uow:
             row = await uow.session.get(FileRow, file_id)
             if row:
+                uow.emit(FileDeleted(file_id=file_id), workload=row.workload or UNNAMED)
                 await uow.session.delete(row)
         if row is None:
             return _not_found(file_id)

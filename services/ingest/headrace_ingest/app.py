@@ -10,6 +10,7 @@ from headrace_ingest.api import router
 from headrace_ingest.core.landing import Landing
 from headrace_ingest.events import Handlers
 from headrace_ingest.jobs import KIND, LandingJobs
+from headrace_ingest.replay import Replay
 from headrace_ingest.settings import Settings
 from headrace_kit import Service
 
@@ -29,8 +30,13 @@ def build(settings: Settings | None = None) -> Service:
     service.on(WorkloadApplied, handlers.workload_applied)
     service.on(FeedbackGiven, handlers.feedback_given)
     service.stream(
-        "capture", [InferenceCompleted, InferenceRejected], handlers.outcomes, max_records=256
+        "capture",
+        [InferenceCompleted, InferenceRejected],
+        handlers.outcomes,
+        max_records=256,
+        keeps_state=True,
     )
+    Replay(service).register()
     service.jobs(KIND, jobs.work, failed=jobs.failed)
     service.every(_FLUSH_LOOK_SECONDS, flush.tick)
     service.every(_CLEAN_SECONDS, flush.clean)

@@ -30,9 +30,11 @@ class Handlers:
                 "source": read.source.model_dump(mode="json"),
                 "source_id": read.source_id,
                 "name": read.name,
+                "revision": event.data.revision,
+                "applied_at": uow.at.isoformat(),
             }
             if await uow.enqueue(KIND, read.key, payload, workload=workload):
-                await ledger.expect(uow, workload, event.data.revision, read)
+                await ledger.expect(uow, workload, payload)
         # Feedback may have waited for this manifest.
         await self.take_up(workload, uow)
 
@@ -59,12 +61,19 @@ class Handlers:
 
     async def take_up(self, workload: str, uow: UnitOfWork) -> None:
         """Enqueue the landing of judged traffic, if there is enough and the manifest wants it."""
+        if uow.replaying:
+            return  # what was taken up then is in the log
         manifest = self._service.workloads.get(workload)
         if manifest is None or "feedback" not in manifest.spec.monitor.retrain_on:
             return
         batch = manifest.spec.data.feedback_batch
         taken = await feedback_store.take_up(uow.session, workload, batch)
         if taken:
-            batch_id, _ = taken
-            payload = {"type": "traffic", "batch_id": batch_id, "name": TRAFFIC}
+            batch_id, requests = taken
+            payload = {
+                "type": "traffic",
+                "batch_id": batch_id,
+                "name": TRAFFIC,
+                "requests": requests,
+            }
             await uow.enqueue(KIND, f"traffic/{batch_id}", payload, workload=workload)

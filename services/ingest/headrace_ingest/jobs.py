@@ -43,9 +43,7 @@ class LandingJobs:
         """Say that nothing of the source was landed, and why."""
         payload = job.payload
         if payload["type"] == "source":
-            await ledger.close_source(
-                uow, job.workload, payload["source_id"], "rejected", None, reason
-            )
+            await ledger.close_source(uow, job.workload, payload["source_id"], "rejected", reason)
         elif payload["type"] == "file":
             await ledger.close_file(uow, payload["file_id"], "error", reason)
         ledger.reject(uow, job.workload, payload["name"], reason)
@@ -60,8 +58,14 @@ class LandingJobs:
         )
         async with ctx.finish() as uow:
             new = await ledger.announce(uow, workload, landed)
-            state = "landed" if new else "unchanged"
-            await ledger.close_source(uow, workload, payload["source_id"], state, landed, None)
+            ctx.result = {
+                "state": "landed" if new else "unchanged",
+                "rows": landed.rows,
+                "batch_id": landed.batch_id,
+            }
+            await ledger.close_source(
+                uow, workload, payload["source_id"], reason=None, **ctx.result
+            )
 
     async def _file(self, ctx: JobContext) -> None:
         payload = ctx.job.payload

@@ -39,7 +39,7 @@ async def test_a_file_is_landed(bench: Any, client: httpx2.AsyncClient) -> None:
     assert (await client.get(f"/v1/files/{file['id']}/content")).content == CSV
     listed = (await client.get("/v1/files", params={"limit": 1})).json()
     assert (listed["data"], listed["has_more"]) == ([found], False)
-    (event,) = await bench.outbox()
+    (event,) = await bench.outbox("records.")
     assert json.loads(event.body)["source"] == "file:q.csv"
     assert (await client.get("/records")).json()["data"] == {"support": {"landed": 2}}
     (batch,) = (await client.get("/records/support")).json()["data"]
@@ -47,7 +47,7 @@ async def test_a_file_is_landed(bench: Any, client: httpx2.AsyncClient) -> None:
     # The same file once more is another file object and the same batch.
     await upload(client, "q.csv", CSV, workload="support", prompt="text", completion="category")
     await bench.run_jobs()
-    assert len(await bench.outbox()) == 1
+    assert len(await bench.outbox("records.")) == 1
     assert len(bench.table("raw", "support")) == 2
 
 
@@ -98,7 +98,7 @@ async def test_a_file_that_was_deleted_before_its_job(
     await client.delete(f"/v1/files/{file['id']}")
     (job,) = await bench.run_jobs()
     assert job.state == "failed"
-    (event,) = await bench.outbox()
+    (event,) = await bench.outbox("records.")
     assert (event.type, "deleted before" in event.body.decode()) == ("records.rejected.v1", True)
 
 

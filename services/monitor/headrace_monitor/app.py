@@ -50,13 +50,16 @@ def build(settings: Settings | None = None) -> Service:
     async def hide_gauges() -> None:
         gauges.unregister()
 
-    subscribe(service, traffic, ledger)
+    drift = DriftWatch(service)
+    subscribe(service, traffic, ledger, drift)
+    service.on_replayed(drift.tick)
+    service.on_replayed(ledger.tick)
     service.on_start(ledger.read)
     service.on_start(traffic.rebuild)
     service.every(0.2, ledger.tick)
     service.every(1.0, canaries.tick)
     service.every(1.0, Feed(state, traffic, live).tick)
-    service.every(2.0, DriftWatch(service).tick)
+    service.every(2.0, drift.tick)
     service.every(5.0, GaugeWatch(service, gauges, traffic, ledger, settings.monitor).tick)
     service.every(10.0, objectives.tick)
     service.every(settings.monitor.probe_seconds, _quietly(probes))

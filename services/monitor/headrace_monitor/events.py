@@ -23,7 +23,7 @@ from headrace_kit import Service, UnitOfWork
 from headrace_kit.telemetry import trace_id_of
 from headrace_monitor.adapters import alerts, audit, rollouts
 from headrace_monitor.core.entries import entry
-from headrace_monitor.watches.inputs import reference_begins
+from headrace_monitor.watches.inputs import DriftWatch
 from headrace_monitor.watches.ledger import Ledger
 from headrace_monitor.watches.traffic import Traffic
 
@@ -33,6 +33,8 @@ CONTROL_EVENTS: tuple[type[EventData], ...] = (
     data.RecordsRejected,
     data.DatasetCurated,
     data.DatasetRejected,
+    data.FileUploaded,
+    data.FileDeleted,
     training.TrainingRequested,
     training.TrainingCancelRequested,
     training.TrainingStarted,
@@ -56,10 +58,11 @@ CONTROL_EVENTS: tuple[type[EventData], ...] = (
     monitoring.SloBreached,
     monitoring.AlertRaised,
     monitoring.AlertResolved,
+    monitoring.DeadLetterReplayed,
 )
 
 
-def subscribe(service: Service, traffic: Traffic, ledger: Ledger) -> None:
+def subscribe(service: Service, traffic: Traffic, ledger: Ledger, drift: DriftWatch) -> None:
     """Register all handlers."""
 
     async def audited(event: Event[Any], uow: UnitOfWork) -> None:
@@ -71,15 +74,22 @@ def subscribe(service: Service, traffic: Traffic, ledger: Ledger) -> None:
     service.on(rollout.RolloutStarted, _rollout_started)
     service.on(rollout.RolloutStepped, _rollout_stepped)
     service.on(rollout.RolloutFinished, _rollout_finished)
-    service.on(models.ModelPromoted, _answers_change)
-    service.on(models.ModelRolledBack, _answers_change)
+    service.on(models.ModelPromoted, drift.answers_change)
+    service.on(models.ModelRolledBack, drift.answers_change)
+    service.replays(rollout.CanaryJudged, _replay_judged)
     service.on(monitoring.AlertRaised, _alert_raised)
     service.on(monitoring.AlertResolved, _alert_resolved)
     service.stream(
-        "traffic", [InferenceCompleted, InferenceRejected], traffic.outcomes, max_records=500
+        "traffic",
+        [InferenceCompleted, InferenceRejected],
+        traffic.outcomes,
+        max_records=500,
+        keeps_state=True,
     )
-    service.stream("feedback", [FeedbackGiven], traffic.feedback, max_records=500)
-    service.stream("guardrails", [GuardrailTripped], traffic.trips, max_records=200)
+    service.stream("feedback", [FeedbackGiven], traffic.feedback, max_records=500, keeps_state=True)
+    service.stream(
+        "guardrails", [GuardrailTripped], traffic.trips, max_records=200, keeps_state=True
+    )
 
 
 async def _rollout_started(event: Event[rollout.RolloutStarted], uow: UnitOfWork) -> None:
@@ -94,10 +104,8 @@ async def _rollout_finished(event: Event[rollout.RolloutFinished], uow: UnitOfWo
     await rollouts.close(uow.session, event)
 
 
-async def _answers_change(
-    event: Event[models.ModelPromoted] | Event[models.ModelRolledBack], uow: UnitOfWork
-) -> None:
-    await reference_begins(uow, event.workload)
+async def _replay_judged(event: Event[rollout.CanaryJudged], uow: UnitOfWork) -> None:
+    await rollouts.mark_judged(uow.session, event.data.rollout_id, event.data.step)
 
 
 async def _alert_raised(event: Event[monitoring.AlertRaised], uow: UnitOfWork) -> None:

@@ -43,7 +43,9 @@ class Live:
             # A console would hold the process up at its end: it connects again by itself.
             while not self._stopping():
                 try:
-                    yield await asyncio.wait_for(queue.get(), _HEARTBEAT_SECONDS)
+                    async with asyncio.timeout(_HEARTBEAT_SECONDS):
+                        news = await queue.get()
+                    yield news
                 except TimeoutError:
                     yield b": alive\n\n"
         finally:

@@ -37,6 +37,7 @@ from headrace_events.references import ArtefactRef, DatasetRef, ModelRef, TableR
 from headrace_events.rollout import RolloutFinished, RolloutStarted, RolloutStepped
 from headrace_events.training import TrainingCompleted, TrainingProgressed, TrainingStarted
 from headrace_events.workload import Manifest, WorkloadApplied
+from headrace_stack.testing import running_kafka
 
 # A phrase, cut into words where it is used: ruff would spell the list out on one line.
 PHRASE = "how do I read a file line by line in python with open and iterate sort list key"
@@ -404,6 +405,13 @@ class MonitorProcess:
                     return body
             time.sleep(0.1)
         pytest.fail(f"{path} was not good within {seconds} s: {json.dumps(body)[:2000]}")
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Kafka of its own: monitor takes in whatever the log holds before it shows the new."""
+    with running_kafka(tmp_path_factory.mktemp("kafka")) as bootstrap:
+        yield bootstrap
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_the_teams_system_message_is_not_kept() -> None:
 
 
 def test_every_control_type_of_the_outcome_topics_is_audited() -> None:
-    requests = {topics.EVALUATION_REQUESTS}
+    requests = {topics.EVALUATION_REQUESTS, topics.JOBS}
     hot = {name for name in topics.BY_NAME if "inference" in name} | {
         topics.FEEDBACK,
         topics.GUARDRAILS,

@@ -2,6 +2,7 @@
 
 from headrace_events.data import DatasetCurated
 from headrace_events.evaluation import EvaluationCompleted, EvaluationFailed
+from headrace_events.models import ModelRegistered, ModelRejected
 from headrace_events.rollout import RollbackRequested, RolloutFinished
 from headrace_events.training import TrainingCompleted
 from headrace_kit import Service
@@ -27,6 +28,8 @@ def build(settings: Settings | None = None) -> Service:
     service.on(EvaluationFailed, events.on_evaluation_failed)
     service.on(RolloutFinished, events.on_rollout_finished)
     service.on(RollbackRequested, events.on_rollback_requested)
+    service.replays(ModelRegistered, registration.replay_registered)
+    service.replays(ModelRejected, registration.replay_rejected)
     service.jobs(
         registration.JOB, register.work, failed=register.failed, max_attempts=_MLFLOW_ATTEMPTS
     )

@@ -81,7 +81,7 @@ async def _write(event: Event[Any], uow: UnitOfWork, version: str, decision: Dec
             reason=decision.refusal,
         )
         return
-    await versions.save(uow.session, decision.changes)
+    await versions.save(uow.session, decision.changes, uow.at)
     for fact in decision.facts:
         subject: str = getattr(fact, "model").version  # noqa: B009 - every fact here has a model
         emitted = uow.emit(fact, subject=subject, discriminator=subject)

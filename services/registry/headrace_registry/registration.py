@@ -1,5 +1,7 @@
 """The job that makes a version of a trained artefact."""
 
+from typing import Any
+
 import structlog
 
 from headrace_events.models import ModelRegistered, ModelRejected
@@ -7,6 +9,7 @@ from headrace_events.monitoring import AlertRaised
 from headrace_events.references import ModelRef
 from headrace_events.training import TrainingCompleted
 from headrace_kit import Event, Job, JobContext, JobRejected, UnitOfWork
+from headrace_kit.jobs import job_of
 from headrace_registry.adapters import versions
 from headrace_registry.core.registration import ArtefactRefused, Candidate, ModelStore, register
 from headrace_registry.core.versions import Version
@@ -47,7 +50,6 @@ class RegistrationJob:
         )
         async with ctx.finish() as uow:
             line = await versions.load(uow.session, name)
-            await versions.add(uow.session, version, training)
             fact = ModelRegistered(
                 model=version.ref,
                 incumbent=line.incumbent(training.base),
@@ -56,15 +58,7 @@ class RegistrationJob:
                 metrics=training.metrics,
             )
             event = uow.emit(fact, subject=number)
-            if uow.cause:
-                versions.record(
-                    uow.session,
-                    uow.cause,
-                    number,
-                    event_type=TrainingCompleted.TYPE,
-                    note=f"job {training.job_id}",
-                )
-            versions.record(uow.session, event, number)
+            await _write_down(uow, version, training, event, uow.cause)
             await mirror_later(uow, name, event.id)
         _LOG.info("registered", workload=name, version=number, incumbent=fact.incumbent.version)
 
@@ -81,3 +75,45 @@ class RegistrationJob:
             name=f"registration/{job.workload}/{job.key}", severity="critical", summary=why
         )
         uow.emit(alert)
+
+
+async def replay_registered(event: Event[ModelRegistered], uow: UnitOfWork) -> None:
+    """Make a version again from what the log says of it and of its training."""
+    job = await job_of(uow, event, JOB)
+    if job is None:
+        raise LookupError("the training of this version is no longer in the log")
+    training = TrainingCompleted.model_validate(job.payload["training"])
+    model = event.data.model
+    version = Version(
+        name=event.workload,
+        version=model.version,
+        base=model.base,
+        artefact=model.artefact or training.artefact,
+        dataset=event.data.dataset,
+    )
+    await _write_down(uow, version, training, event, job.causing_event())
+
+
+async def replay_rejected(event: Event[ModelRejected], uow: UnitOfWork) -> None:
+    """Write down again that a training became no version; other rejections are decided anew."""
+    if event.data.model.version == UNREGISTERED:
+        versions.record(uow.session, event, UNREGISTERED, note=event.data.reason)
+
+
+async def _write_down(
+    uow: UnitOfWork,
+    version: Version,
+    training: TrainingCompleted,
+    event: Event[Any],
+    cause: Event[Any] | None,
+) -> None:
+    await versions.add(uow.session, version, training, uow.at)
+    if cause:
+        versions.record(
+            uow.session,
+            cause,
+            version.version,
+            event_type=TrainingCompleted.TYPE,
+            note=f"job {training.job_id}",
+        )
+    versions.record(uow.session, event, version.version)

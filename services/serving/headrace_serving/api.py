@@ -3,20 +3,25 @@
 import secrets
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Header
 from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import AwareDatetime
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from headrace_events import new_id
+from headrace_events.inference import Message
 from headrace_events.workload import Manifest
 from headrace_kit import Service
 from headrace_kit.telemetry import current_traceparent, trace_id_of
 from headrace_serving.adapters import routes as stored
 from headrace_serving.adapters.routes import RouteCache
 from headrace_serving.chat import Chat, Outcome
+from headrace_serving.core.admission import Slot
 from headrace_serving.core.generation import Prompt
 from headrace_serving.core.prompting import prompt_for
 from headrace_serving.core.routing import Canary
@@ -32,6 +37,7 @@ from headrace_serving.openai_api import (
 )
 
 Key = Annotated[str | None, Header(alias="x-headrace-key", max_length=256)]
+Deadline = Annotated[AwareDatetime | None, Header(alias="x-headrace-deadline")]
 
 
 def router(service: Service, chat: Chat, cache: RouteCache, timeout_seconds: float) -> APIRouter:
@@ -40,14 +46,19 @@ def router(service: Service, chat: Chat, cache: RouteCache, timeout_seconds: flo
     answering = _Answering(service, chat, timeout_seconds)
 
     @api.post("/v1/chat/completions", tags=["openai"], response_model=None)
-    async def chat_completions(body: ChatRequest, key: Key = None) -> Response:
+    async def chat_completions(
+        body: ChatRequest, key: Key = None, deadline: Deadline = None
+    ) -> Response:
         """Answer a conversation; `model` is the workload."""
-        return await answering(body, key, body.max_completion_tokens or body.max_tokens)
+        most = body.max_completion_tokens or body.max_tokens
+        return await answering(body, key, deadline, most)
 
     @api.post("/v1/completions", tags=["openai"], response_model=None)
-    async def completions(body: CompletionRequest, key: Key = None) -> Response:
+    async def completions(
+        body: CompletionRequest, key: Key = None, deadline: Deadline = None
+    ) -> Response:
         """Answer a prompt as one user turn; `model` is the workload."""
-        return await answering(body, key, body.max_tokens)
+        return await answering(body, key, deadline, body.max_tokens)
 
     @api.get("/v1/models", tags=["openai"])
     async def models() -> dict[str, Any]:
@@ -91,10 +102,22 @@ def answer_errors(app: FastAPI) -> None:
 
     async def handler(_request: HttpRequest, error: Exception) -> JSONResponse:
         assert isinstance(error, ApiError)  # noqa: S101 - registered for this class only
-        headers = {"retry-after": str(error.retry_after)} if error.retry_after else None
-        return JSONResponse(error.body, status_code=error.status, headers=headers)
+        return JSONResponse(error.body, status_code=error.status, headers=error.headers)
 
     app.add_exception_handler(ApiError, handler)
+
+
+class _Streamed(StreamingResponse):
+    """A stream that gives its place back at its end, or when the caller went away."""
+
+    slot: Slot | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self.slot:
+                self.slot.release()
 
 
 class _Answering:
@@ -106,35 +129,63 @@ class _Answering:
         self._timeout_seconds = timeout_seconds
 
     async def __call__(
-        self, body: ChatRequest | CompletionRequest, key: str | None, max_tokens: int | None
+        self,
+        body: ChatRequest | CompletionRequest,
+        key: str | None,
+        deadline: datetime | None,
+        max_tokens: int | None,
     ) -> Response:
         manifest = self.manifest(body.model)
-        request_id = new_id()
-        # Without telemetry there is no span; the request has a trace id all the same.
-        traceparent = current_traceparent() or (
-            f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
-        )
-        messages = await self._chat.admit(request_id, body.model, body.turns(), traceparent)
-        request = Request(
-            workload=body.model,
-            request_id=request_id,
-            key=key or body.user,
-            prompt=_prompt(body, manifest, messages, max_tokens),
-            deadline=time.time() + self._timeout_seconds,
-            traceparent=traceparent,
-        )
+        urgent = body.service_tier == "priority"
+        slot = self._chat.take(body.model, urgent=urgent)
+        try:
+            request_id = new_id()
+            # Without telemetry there is no span; the request has a trace id all the same.
+            traceparent = current_traceparent() or (
+                f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
+            )
+            until = deadline.timestamp() if deadline else time.time() + self._timeout_seconds
+            messages = await self._chat.admit(
+                request_id, body.model, body.turns(), until, traceparent
+            )
+            request = Request(
+                workload=body.model,
+                request_id=request_id,
+                key=key or body.user,
+                prompt=_prompt(body, manifest, messages, max_tokens),
+                deadline=until,
+                traceparent=traceparent,
+                urgent=urgent,
+            )
+            response = await self._respond(body, manifest, request, messages)
+        except BaseException:
+            slot.release()
+            raise
+        if isinstance(response, _Streamed):
+            response.slot = slot
+        else:
+            slot.release()
+        return response
+
+    async def _respond(
+        self,
+        body: ChatRequest | CompletionRequest,
+        manifest: Manifest,
+        request: Request,
+        messages: tuple[Message, ...],
+    ) -> Response:
         choice = self._chat.choose(manifest, request)
         headers = {
             "x-headrace-model-version": choice.model.version,
             "x-headrace-arm": choice.arm,
-            "x-headrace-trace-id": trace_id_of(traceparent) or "",
-            "x-headrace-request-id": request_id,
+            "x-headrace-trace-id": trace_id_of(request.traceparent) or "",
+            "x-headrace-request-id": request.request_id,
         }
-        shape = Shape(request_id, body.model, chat=isinstance(body, ChatRequest))
+        shape = Shape(request.request_id, body.model, chat=isinstance(body, ChatRequest))
         pieces = self._chat.answer(choice, request, messages)
         if body.stream:
             events = _events(pieces, shape, body)
-            return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+            return _Streamed(events, media_type="text/event-stream", headers=headers)
         async for piece in pieces:
             if isinstance(piece, Outcome):
                 whole = shape.whole(piece.text, piece.finish_reason, piece.answer)

@@ -2,8 +2,9 @@
 
 import asyncio
 
-from headrace_events.inference import InferenceAdmitted
+from headrace_events.inference import InferenceAdmitted, InferenceCancelRequested
 from headrace_kit import Service
+from headrace_serving.adapters.echo_engine import EchoEngine
 from headrace_serving.adapters.engine import RayEngine
 from headrace_serving.adapters.guard import GuardClient
 from headrace_serving.adapters.routes import RouteCache
@@ -11,6 +12,8 @@ from headrace_serving.adapters.tables import Base
 from headrace_serving.api import answer_errors, router
 from headrace_serving.chat import Chat
 from headrace_serving.core.batching import Batcher
+from headrace_serving.core.cancellation import REMEMBER_SECONDS, Cancellations
+from headrace_serving.core.generation import ManagedEngine
 from headrace_serving.events import ROLLOUT_JOB, register
 from headrace_serving.generating import Generator
 from headrace_serving.inference import AdmittedHandler
@@ -27,7 +30,7 @@ def build(settings: Settings | None = None) -> Service:
     settings = settings or Settings()
     replicas = settings.replicas
     service = Service("serving", settings, tables=Base.metadata)
-    engine = RayEngine(settings.ray.address, replicas)
+    engine = _engine(settings)
     batcher = Batcher(
         engine,
         max_batch=replicas.max_batch,
@@ -38,18 +41,27 @@ def build(settings: Settings | None = None) -> Service:
     cache = RouteCache(service.database)
     generator = Generator(batcher, cache.get)
     guard = GuardClient(settings.guardrails.url, settings.guardrails.timeout_seconds)
-    chat = Chat(generator, guard, service.publish)
+    chat = Chat(generator, guard, service.publish, replicas.max_per_workload)
 
     register(service)
     rollouts = RolloutJobs(engine)
     service.jobs(ROLLOUT_JOB, rollouts.work, failed=rollouts.failed, lease_seconds=30)
+    admitted = AdmittedHandler(
+        generator,
+        Cancellations(),
+        service.workloads.get,
+        service.publish,
+        replicas.patience_seconds,
+    )
     service.stream(
         "inference",
         [InferenceAdmitted],
-        AdmittedHandler(
-            generator, service.workloads.get, service.publish, replicas.patience_seconds
-        ),
+        admitted,
         max_records=replicas.max_batch,
+        in_flight=replicas.max_in_flight,
+    )
+    service.broadcast(
+        [InferenceCancelRequested], admitted.on_cancel, since_seconds=REMEMBER_SECONDS
     )
     service.every(_REFRESH_SECONDS, cache.refresh)
     service.every(_CHECK_SECONDS, lambda: engine.check(replicas.default_base))
@@ -75,3 +87,9 @@ def build(settings: Settings | None = None) -> Service:
     service.on_start(start)
     service.on_stop(stop)
     return service
+
+
+def _engine(settings: Settings) -> ManagedEngine:
+    if settings.serving.engine == "echo":
+        return EchoEngine(settings.serving.echo_ms)
+    return RayEngine(settings.ray.address, settings.replicas)

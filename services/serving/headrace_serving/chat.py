@@ -10,12 +10,13 @@ from headrace_events.inference import InferenceCompleted, InferenceRejected, Mes
 from headrace_events.workload import Manifest
 from headrace_kit.telemetry import trace_id_of
 from headrace_serving.adapters.guard import GuardClient, GuardUnavailable
+from headrace_serving.core.admission import Admission, Slot
 from headrace_serving.core.batching import DeadlineExceeded, Generated, Overloaded
 from headrace_serving.core.generation import EngineError, RequestRefused
 from headrace_serving.core.routing import Choice
 from headrace_serving.generating import Generator, Request
 from headrace_serving.inference import SOURCE
-from headrace_serving.openai_api import ApiError
+from headrace_serving.openai_api import ApiError, overloaded, too_late, too_many
 
 _GUARD_SECONDS = 0.1  # a growing answer is checked at most this often
 FILTERED = "content_filter"
@@ -35,23 +36,41 @@ class Outcome:
 class Chat:
     """Answers HTTP requests and captures them as the Kafka path does."""
 
-    def __init__(self, generator: Generator, guard: GuardClient, publish: Publish) -> None:
+    def __init__(
+        self, generator: Generator, guard: GuardClient, publish: Publish, most_per_workload: int
+    ) -> None:
+        self._admission = Admission(most_per_workload)
         self._generator = generator
         self._guard = guard
         self._publish = publish
 
+    def take(self, workload: str, *, urgent: bool) -> Slot:
+        """A place for one request, until it is released; raise ApiError when there is none.
+
+        Decided before anything else is done for the request: a refusal must cost nothing.
+        """
+        if self._generator.full(urgent=urgent):
+            raise overloaded()
+        slot = self._admission.take(workload)
+        if slot is None:
+            raise too_many(workload)
+        return slot
+
     async def admit(
-        self, request_id: str, workload: str, messages: tuple[Message, ...], traceparent: str
+        self,
+        request_id: str,
+        workload: str,
+        messages: tuple[Message, ...],
+        deadline: float,
+        traceparent: str,
     ) -> tuple[Message, ...]:
         """The messages as guardrails let them through; raise ApiError when they do not."""
-        if self._generator.full:
-            raise ApiError(
-                429,
-                "too many requests are under way: try again in a moment",
-                code="rate_limit_exceeded",
-                kind="rate_limit_error",
-                retry_after=1,
+        if time.time() > deadline:
+            detail = "the deadline had passed when the request came"
+            await self._reject(
+                request_id, workload, traceparent, "deadline_exceeded", detail, "serving"
             )
+            raise too_late()
         try:
             verdict = await self._guard.input(workload, request_id, messages, traceparent)
         except GuardUnavailable as error:
@@ -208,9 +227,9 @@ def _explained(error: Exception) -> tuple[str, ApiError]:
         case GuardUnavailable():
             return "engine_error", _guard_down(error)
         case DeadlineExceeded():
-            return "deadline_exceeded", _unavailable("the answer would come too late")
+            return "deadline_exceeded", too_late()
         case Overloaded():
-            return "overloaded", _unavailable(str(error))
+            return "overloaded", overloaded()
         case RequestRefused():
             shaped = ApiError(400, str(error), code="context_length_exceeded", param="messages")
             return "engine_error", shaped

@@ -10,7 +10,7 @@ from headrace_events.models import (
     ModelRejected,
     ModelRolledBack,
 )
-from headrace_events.rollout import CanaryJudged
+from headrace_events.rollout import CanaryJudged, RolloutFinished, RolloutStarted
 from headrace_events.workload import Canary as CanarySpec
 from headrace_events.workload import Manifest
 from headrace_kit import Service, UnitOfWork
@@ -28,6 +28,8 @@ def register(service: Service) -> None:
     service.on(ModelPromoted, on_promoted)
     service.on(ModelRolledBack, on_rolled_back)
     service.on(ModelRejected, on_rejected)
+    service.replays(RolloutStarted, replay_started)
+    service.replays(RolloutFinished, replay_finished)
 
 
 def _approved(lookup: Callable[[str], Manifest | None]) -> Any:
@@ -75,10 +77,26 @@ async def on_rejected(event: Event[ModelRejected], uow: UnitOfWork) -> None:
     await save(uow, before, after, facts, event.data.reason)
 
 
+async def replay_started(event: Event[RolloutStarted], uow: UnitOfWork) -> None:
+    """Start a canary again whose candidate was loaded then."""
+    before = await routes.read(uow.session, event.workload)
+    after, facts = routing.start(before, event.data.rollout_id)
+    await save(uow, before, after, facts)
+
+
+async def replay_finished(event: Event[RolloutFinished], uow: UnitOfWork) -> None:
+    """End a canary that could not be loaded then; one that ran was ended by its handler."""
+    before = await routes.read(uow.session, event.workload)
+    canary, ended = before.canary, event.data
+    if canary and canary.state == "loading" and canary.rollout_id == ended.rollout_id:
+        after, facts = routing.fail(before, ended.rollout_id, ended.reason)
+        await save(uow, before, after, facts, ended.reason)
+
+
 async def save(
     uow: UnitOfWork, before: Route, after: Route, facts: list[EventData], reason: str = ""
 ) -> None:
     """Write the route and what happened in one transaction."""
-    await routes.write(uow.session, before, after, reason)
+    await routes.write(uow.session, before, after, uow.at, reason)
     for fact in facts:
         uow.emit(fact, workload=after.workload)

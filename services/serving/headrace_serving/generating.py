@@ -28,6 +28,7 @@ class Request:
     prompt: Prompt
     deadline: float | None
     traceparent: str | None
+    urgent: bool = False
 
 
 class Generator:
@@ -37,10 +38,9 @@ class Generator:
         self._batcher = batcher
         self._route_of = route_of
 
-    @property
-    def full(self) -> bool:
+    def full(self, *, urgent: bool = False) -> bool:
         """Whether another request would be refused."""
-        return self._batcher.full
+        return self._batcher.full(urgent=urgent)
 
     def choose(self, manifest: Manifest, request: Request, *, canary: bool = True) -> Choice:
         """Pick the version for a request."""
@@ -67,7 +67,11 @@ class Generator:
         )
         try:
             async for piece in self._batcher.stream(
-                choice.model.base, adapter_of(choice.model), request.prompt, request.deadline
+                choice.model.base,
+                adapter_of(choice.model),
+                request.prompt,
+                request.deadline,
+                urgent=request.urgent,
             ):
                 if isinstance(piece, Generated):
                     labels = (request.workload, choice.model.version)

@@ -8,6 +8,7 @@ from typing import Any
 from headrace_events import Event, EventData
 from headrace_events.inference import (
     InferenceAdmitted,
+    InferenceCancelRequested,
     InferenceGenerated,
     InferencePartGenerated,
     InferenceRejected,
@@ -16,6 +17,7 @@ from headrace_events.inference import (
 from headrace_events.workload import Manifest
 from headrace_kit.telemetry import trace_id_of
 from headrace_serving.core.batching import DeadlineExceeded, Generated, Overloaded
+from headrace_serving.core.cancellation import Cancellations, Cancelled
 from headrace_serving.core.generation import EngineError
 from headrace_serving.core.prompting import prompt_for
 from headrace_serving.core.routing import Choice
@@ -33,9 +35,15 @@ class AdmittedHandler:
     """Answers a micro-batch; each outcome is published as soon as it is there."""
 
     def __init__(
-        self, generator: Generator, lookup: Lookup, publish: Publish, patience_seconds: float
+        self,
+        generator: Generator,
+        cancellations: Cancellations,
+        lookup: Lookup,
+        publish: Publish,
+        patience_seconds: float,
     ) -> None:
         self._generator = generator
+        self._cancellations = cancellations
         self._lookup = lookup
         self._publish = publish
         self._patience_seconds = patience_seconds
@@ -64,17 +72,29 @@ class AdmittedHandler:
             ),
             deadline=event.deadline.timestamp() if event.deadline else None,
             traceparent=event.traceparent,
+            urgent=request.priority == "high",
         )
         try:
-            await self._answer(event, manifest, asked)
+            async with self._cancellations.scope(request.request_id):
+                fact = await self._answer(event, manifest, asked)
+        except Cancelled:
+            await self._reject(event, "cancelled", "cancelled by the caller")
+            return
         except (DeadlineExceeded, Overloaded, EngineError) as error:
             reason, detail = _explained(error)
             # The version that should have answered: the monitor counts its errors by it.
             await self._reject(event, reason, detail, self._generator.choose(manifest, asked))
+            return
+        await self._publish(caused(event, fact))
+
+    def on_cancel(self, event: Event[InferenceCancelRequested]) -> None:
+        """Hear of a cancellation; every replica does, for any may have the request."""
+        self._cancellations.cancel(event.data.request_id)
 
     async def _answer(
         self, event: Event[InferenceAdmitted], manifest: Manifest, asked: Request
-    ) -> None:
+    ) -> InferenceGenerated:
+        """Generate, publishing the parts of a stream on the way."""
         started = time.perf_counter()
         parts = _Parts(event, self._publish)
         async for choice, piece in self._generator.patiently(
@@ -84,8 +104,8 @@ class AdmittedHandler:
                 await parts.add(piece)
                 continue
             await parts.flush()
-            fact = _generated(event, choice, piece, time.perf_counter() - started)
-            await self._publish(caused(event, fact))
+            return _generated(event, choice, piece, time.perf_counter() - started)
+        raise EngineError("the engine ended without an answer")
 
     async def _manifest(self, workload: str) -> Manifest | None:
         """Our copy of a manifest may be a moment behind that of guardrails."""
@@ -140,8 +160,12 @@ class _Parts:
     async def flush(self) -> None:
         if not self._text:
             return
+        request = self._event.data.request
         part = InferencePartGenerated(
-            request_id=self._event.data.request.request_id, index=self._index, text=self._text
+            request_id=request.request_id,
+            index=self._index,
+            text=self._text,
+            priority=request.priority,
         )
         await self._publish(caused(self._event, part, str(self._index)))
         self._text, self._index = "", self._index + 1

@@ -27,10 +27,16 @@ class ApiError(Exception):
         kind: str = "invalid_request_error",
         param: str | None = None,
         retry_after: int | None = None,
+        final: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.retry_after = retry_after
+        self.headers: dict[str, str] = {}
+        if retry_after:
+            self.headers["retry-after"] = str(retry_after)
+        if final:
+            # What the `openai` package heeds: it would try any status from 500 on again.
+            self.headers["x-should-retry"] = "false"
         self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
@@ -57,6 +63,40 @@ class ChatMessage(BaseModel):
         return Message(role="system" if self.role == "developer" else self.role, content=text)
 
 
+def too_many(workload: str) -> ApiError:
+    """429: one workload has more under way than it may."""
+    return ApiError(
+        429,
+        f"too many requests for {workload} are under way: send fewer at once, or again in a moment",
+        code="rate_limit_exceeded",
+        kind="rate_limit_error",
+        retry_after=1,
+    )
+
+
+def overloaded() -> ApiError:
+    """503: all workloads together have more under way than there is room for."""
+    return ApiError(
+        503,
+        "the service has more requests under way than it can take: try again in a moment",
+        code="overloaded",
+        kind="server_error",
+        retry_after=2,
+    )
+
+
+def too_late() -> ApiError:
+    """504: nobody waits for the answer any more."""
+    return ApiError(
+        504,
+        "the deadline passed before the answer was generated: give it more time, or ask when there "
+        "is less to do",
+        code="deadline_exceeded",
+        kind="server_error",
+        final=True,
+    )
+
+
 class StreamOptions(BaseModel):
     """What a stream carries besides text."""
 
@@ -79,6 +119,8 @@ class Sampled(BaseModel):
     stream_options: StreamOptions | None = None
     n: Literal[1] | None = None
     user: str | None = None
+    service_tier: str | None = None
+    """`priority` is the fast lane; other tiers of OpenAI's are the normal one."""
 
     @property
     def stops(self) -> tuple[str, ...]:

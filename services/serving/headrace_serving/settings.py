@@ -1,5 +1,7 @@
 """Settings of serving."""
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 from headrace_kit import ServiceSettings
@@ -19,8 +21,12 @@ class Replicas(BaseModel):
     max_adapters: int = 4
     max_ongoing: int = 64
     max_batch: int = 32
+    max_in_flight: int = 128
+    """Requests taken from Kafka and not answered yet, in each lane: the rest waits in the log."""
     max_waiting: int = 512
-    """Requests under way (both ways in) before HTTP answers 429."""
+    """Requests under way (both ways in) before HTTP answers 503; urgent ones: a quarter more."""
+    max_per_workload: int = 128
+    """HTTP requests of one workload under way before its next is answered 429."""
     patience_seconds: float = 90.0
     """How long a request without a deadline waits for an engine that is away."""
 
@@ -32,8 +38,18 @@ class Guardrails(BaseModel):
     timeout_seconds: float = 5.0
 
 
+class Serving(BaseModel):
+    """What answers."""
+
+    engine: Literal["ray", "echo"] = "ray"
+    """`echo` says the last message again: no model, no Ray; for benches and tests of the path."""
+    echo_ms: float = Field(0.0, ge=0.0)
+    """How long the echo of one batch takes."""
+
+
 class Settings(ServiceSettings):
     """What serving reads from the environment."""
 
+    serving: Serving = Field(default_factory=Serving)
     replicas: Replicas = Field(default_factory=Replicas)
     guardrails: Guardrails = Field(default_factory=Guardrails)

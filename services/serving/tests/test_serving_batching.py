@@ -128,7 +128,8 @@ async def test_too_much_at_once_is_refused(batcher: Batcher, engine: Echo) -> No
     engine.go.clear()
     waiting = [asyncio.create_task(batcher.answer("b", None, prompt("q"))) for _ in range(12)]
     await asyncio.sleep(0.01)
-    assert batcher.full
+    assert batcher.full()
+    assert not batcher.full(urgent=True)  # a share of its own
     with pytest.raises(Overloaded):
         await batcher.answer("b", None, prompt("one more"))
     engine.go.set()
@@ -147,3 +148,41 @@ async def test_who_went_away_is_not_computed_for(batcher: Batcher, engine: Echo)
     await first
     await batcher.answer("b", None, prompt("last"))
     assert [q for _, questions in engine.batches for q in questions] == ["first", "last"]
+
+
+async def test_an_urgent_request_waits_for_the_batch_under_way_alone(
+    batcher: Batcher, engine: Echo
+) -> None:
+    engine.go.clear()
+    backlog = [asyncio.create_task(batcher.answer("b", None, prompt(f"{n}"))) for n in range(11)]
+    await asyncio.sleep(0.01)
+
+    async def urgent() -> str:
+        pieces = batcher.stream("b", None, prompt("urgent"), urgent=True)
+        (whole,) = [piece.text async for piece in pieces if isinstance(piece, Generated)]
+        return whole
+
+    waiting = asyncio.create_task(urgent())
+    await asyncio.sleep(0.01)
+    engine.go.set()
+    assert await waiting == "urgent"
+    await asyncio.gather(*backlog)
+    assert [len(questions) for _, questions in engine.batches] == [4, 1, 4, 3]
+    assert engine.batches[1][1] == ["urgent"]
+
+
+async def test_a_batch_that_nobody_waits_for_ends(batcher: Batcher, engine: Echo) -> None:
+    engine.go.clear()
+    pair = [asyncio.create_task(batcher.answer("b", None, prompt(f"{n}"))) for n in range(2)]
+    await asyncio.sleep(0.01)
+    next_one = asyncio.create_task(batcher.answer("b", None, prompt("next")))
+    pair[0].cancel()
+    await asyncio.sleep(0.01)
+    assert len(engine.batches) == 1  # one row still has somebody who waits
+    pair[1].cancel()
+    await asyncio.sleep(0.01)
+    assert len(engine.batches) == 2  # the engine was stopped, although it never answered
+    engine.go.set()
+    assert (await next_one).text == "next"
+    await asyncio.gather(*pair, return_exceptions=True)
+    assert batcher.in_flight == 0

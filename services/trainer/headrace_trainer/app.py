@@ -3,13 +3,17 @@
 from pathlib import Path
 
 from headrace_events.data import DatasetCurated
-from headrace_events.training import TrainingCancelRequested, TrainingRequested
+from headrace_events.training import (
+    TrainingCancelRequested,
+    TrainingCompleted,
+    TrainingRequested,
+)
 from headrace_kit import Service
 from headrace_trainer import api
 from headrace_trainer.adapters.ray_training import RayTraining
 from headrace_trainer.adapters.runs import Runs
 from headrace_trainer.adapters.tables import Base
-from headrace_trainer.events import JOB, Handlers
+from headrace_trainer.events import JOB, Handlers, replay_completed
 from headrace_trainer.jobs import MAX_ATTEMPTS, TrainingJobs
 from headrace_trainer.settings import Settings
 
@@ -30,6 +34,7 @@ def build(settings: Settings | None = None) -> Service:
     service.on(DatasetCurated, handlers.dataset_curated)
     service.on(TrainingRequested, handlers.training_requested)
     service.on(TrainingCancelRequested, handlers.cancel_requested)
+    service.replays(TrainingCompleted, replay_completed)
     service.jobs(
         JOB,
         jobs.work,

@@ -3,9 +3,15 @@
 from headrace_events import Event
 from headrace_events.data import DatasetCurated
 from headrace_events.references import DatasetRef
-from headrace_events.training import TrainingCancelRequested, TrainingFailed, TrainingRequested
+from headrace_events.training import (
+    TrainingCancelRequested,
+    TrainingCompleted,
+    TrainingFailed,
+    TrainingRequested,
+)
 from headrace_events.workload import Manifest
 from headrace_kit import Service, UnitOfWork
+from headrace_trainer.adapters.results import keep_result
 from headrace_trainer.adapters.tables import DatasetRow
 from headrace_trainer.core.specification import Order
 
@@ -68,6 +74,11 @@ class Handlers:
     ) -> None:
         manifest = self._service.workloads.get(event.workload)
         await enqueue(uow, manifest, event.workload, dataset, job_id(event))
+
+
+async def replay_completed(event: Event[TrainingCompleted], uow: UnitOfWork) -> None:
+    """Write a training's result down again as the log has it."""
+    keep_result(uow.session, event.data)
 
 
 async def newest_dataset(uow: UnitOfWork, workload: str) -> DatasetRef | None:

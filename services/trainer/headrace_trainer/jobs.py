@@ -14,8 +14,8 @@ from headrace_events.training import (
 from headrace_kit import Job, JobContext, JobRejected, Service, UnitOfWork
 from headrace_trainer.adapters.orders import keep_order
 from headrace_trainer.adapters.ray_training import RayTraining, TrainingRefused
+from headrace_trainer.adapters.results import keep_result
 from headrace_trainer.adapters.runs import Run, Runs
-from headrace_trainer.adapters.tables import ResultRow
 from headrace_trainer.core.specification import Order, Outcome, Progress, Specification
 from headrace_trainer.events import JOB
 
@@ -54,36 +54,24 @@ class TrainingJobs:
             self.progress.pop(specification.job_id, None)
         artefact = await asyncio.to_thread(self._runs.close, run, outcome)
         async with context.finish() as uow:
-            uow.session.add(
-                ResultRow(
-                    job_id=specification.job_id,
-                    run_id=run.run_id,
-                    artefact=artefact.model_dump(),
-                    steps=outcome.steps,
-                    planned_steps=outcome.planned_steps,
-                    tokens=outcome.tokens,
-                    seconds=outcome.seconds,
-                    loss=outcome.loss,
-                )
+            completed = TrainingCompleted(
+                job_id=specification.job_id,
+                run_id=run.run_id,
+                base=specification.base,
+                dataset=specification.dataset,
+                artefact=artefact,
+                steps=outcome.steps,
+                planned_steps=outcome.planned_steps,
+                seconds=outcome.seconds,
+                metrics={
+                    "loss": outcome.loss,
+                    "tokens": outcome.tokens,
+                    "tokens_per_second": outcome.tokens / max(outcome.seconds, 1e-9),
+                    "stopped_early": float(outcome.stopped_early),
+                },
             )
-            uow.emit(
-                TrainingCompleted(
-                    job_id=specification.job_id,
-                    run_id=run.run_id,
-                    base=specification.base,
-                    dataset=specification.dataset,
-                    artefact=artefact,
-                    steps=outcome.steps,
-                    planned_steps=outcome.planned_steps,
-                    seconds=outcome.seconds,
-                    metrics={
-                        "loss": outcome.loss,
-                        "tokens": outcome.tokens,
-                        "tokens_per_second": outcome.tokens / max(outcome.seconds, 1e-9),
-                        "stopped_early": float(outcome.stopped_early),
-                    },
-                )
-            )
+            keep_result(uow.session, completed)
+            uow.emit(completed)
 
     async def _specification(self, job: Job) -> Specification:
         """Return the recipe; one that had to wait for its manifest is kept for later attempts."""

@@ -1,6 +1,6 @@
 """Examples of the events that make a model version: manifest, data, training, gate, models."""
 
-from headrace_events import data, evaluation, models, training, workload
+from headrace_events import data, evaluation, jobs, models, training, workload
 from headrace_events.envelope import EventData
 from headrace_events.examples import things
 from headrace_events.references import ArtefactRef, TableRef
@@ -8,7 +8,18 @@ from headrace_events.references import ArtefactRef, TableRef
 
 def examples() -> tuple[EventData, ...]:
     """Return one example of each."""
-    return (_applied(), *_data(), *_training(), *_evaluation(), *_models())
+    return (_applied(), *_data(), *_training(), *_evaluation(), *_models(), *_jobs())
+
+
+def _jobs() -> tuple[EventData, ...]:
+    payload = {"trigger": "records"}
+    key = f"batch/{things.BATCH_ID}"
+    return (
+        jobs.JobQueued(
+            kind="curation", key=key, payload=payload, cause_type=data.RecordsLanded.TYPE
+        ),
+        jobs.JobFinished(kind="curation", key=key, state="done", attempt=1, payload=payload),
+    )
 
 
 def _applied() -> EventData:
@@ -57,6 +68,16 @@ def _data() -> tuple[EventData, ...]:
             reason="38 rows are left after the checks; spec.data.min_rows asks for 500",
             rejects={"duplicate": 93},
         ),
+        data.FileUploaded(
+            file_id="file-019adf2e1b2c7a3d9e4f5a6b7c8d9e0f",
+            filename="intents.csv",
+            purpose="fine-tune",
+            size=48211,
+            prompt="text",
+            completion="category",
+            workload=things.WORKLOAD,
+        ),
+        data.FileDeleted(file_id="file-019adf2e1b2c7a3d9e4f5a6b7c8d9e0f"),
     )
 
 

@@ -14,6 +14,7 @@ def _inference() -> tuple[EventData, ...]:
     request = things.request()
     return (
         request,
+        inference.InferenceCancelRequested(request_id=things.REQUEST_ID, reason="timeout"),
         inference.InferenceAdmitted(
             request=request, received_at=1_763_950_000.25, redactions={"email": 1}
         ),
@@ -110,4 +111,16 @@ def _monitoring() -> tuple[EventData, ...]:
             summary="p95 2431 ms is above 2000 ms for version 2",
         ),
         monitoring.AlertResolved(name="slo/support-intents/p95_ms"),
+        monitoring.DeadLetterReplayed(
+            replay_id="019adf2e-7c4a-7d1e-8a51-52f1a0c3b9d4",
+            service="ingest",
+            partition=0,
+            offset=17,
+            topic="headrace.feedback",
+            error="InvalidEvent",
+            event_id="019adf2e-1b2c-7a3d-9e4f-5a6b7c8d9e0f",
+            event_type="feedback.given.v1",
+            operator="anna@desk-7",
+            reason="the producer was corrected",
+        ),
     )

@@ -16,7 +16,9 @@ PENDING, CURATED, USED_UP = "pending", "curated", "used_up"
 OPEN, DONE, REJECTED = "open", "done", "rejected"
 
 
-async def add_batch(session: AsyncSession, workload: str, landed: RecordsLanded) -> None:
+async def add_batch(
+    session: AsyncSession, workload: str, landed: RecordsLanded, at: datetime
+) -> None:
     """Note a batch that was announced; one that is known is left as it is."""
     if await session.get(BatchRow, landed.batch_id):
         return
@@ -29,7 +31,7 @@ async def add_batch(session: AsyncSession, workload: str, landed: RecordsLanded)
             table_uri=landed.table.uri,
             table_version=landed.table.version,
             state=PENDING,
-            announced_at=datetime.now(UTC),
+            announced_at=at,
         )
     )
 
@@ -52,7 +54,7 @@ async def find_open(session: AsyncSession, workload: str) -> Plan | None:
     return await _plan(session, row) if row else None
 
 
-async def make(session: AsyncSession, workload: str, trigger: Trigger) -> Plan | None:
+async def make(session: AsyncSession, workload: str, trigger: Trigger, at: datetime) -> Plan | None:
     """Fix what the next curation reads; None if nothing waits, or the same was rejected before."""
     waiting = await pending(session, workload)
     if not waiting:
@@ -68,7 +70,26 @@ async def make(session: AsyncSession, workload: str, trigger: Trigger) -> Plan |
         row = PlanRow(plan_id=identity, workload=workload, version=version, batches=batches)
         session.add(row)
     row.previous_version, row.trigger, row.state = version - 1, trigger, OPEN
-    row.created_at = datetime.now(UTC)
+    row.created_at = at
+    await session.flush()
+    return await _plan(session, row)
+
+
+async def restore(
+    session: AsyncSession,
+    workload: str,
+    version: int,
+    batches: Sequence[str],
+    trigger: Trigger,
+    at: datetime,
+) -> Plan:
+    """Make a plan again that the log says was carried out."""
+    identity = plan_id(workload, version, batches)
+    row = await session.get(PlanRow, identity)
+    if row is None:
+        row = PlanRow(plan_id=identity, workload=workload, version=version, batches=list(batches))
+        session.add(row)
+    row.previous_version, row.trigger, row.state, row.created_at = version - 1, trigger, OPEN, at
     await session.flush()
     return await _plan(session, row)
 

@@ -1,7 +1,7 @@
 """Evaluations in the database."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -20,7 +20,7 @@ def to_json(order: Order) -> dict[str, Any]:
     return {name: getattr(order, name).model_dump(mode="json") for name in _ORDER}
 
 
-def add(session: AsyncSession, order: Order, workload: str) -> None:
+def add(session: AsyncSession, order: Order, workload: str, at: datetime) -> None:
     """Write an order down."""
     session.add(
         EvaluationRow(
@@ -28,7 +28,7 @@ def add(session: AsyncSession, order: Order, workload: str) -> None:
             workload=workload,
             state="queued",
             order=to_json(order),
-            created_at=datetime.now(UTC),
+            created_at=at,
         )
     )
 
@@ -40,18 +40,18 @@ async def started(session: AsyncSession, evaluation_id: str) -> None:
         row.state = "running"
 
 
-async def completed(session: AsyncSession, done: EvaluationCompleted) -> None:
+async def completed(session: AsyncSession, done: EvaluationCompleted, at: datetime) -> None:
     """Write the verdict."""
     row = await session.get_one(EvaluationRow, done.evaluation_id)
-    row.state, row.finished_at, row.reason = "completed", datetime.now(UTC), None
+    row.state, row.finished_at, row.reason = "completed", at, None
     row.verdict = done.model_dump(mode="json", include=_VERDICT)
 
 
-async def failed(session: AsyncSession, evaluation_id: str, reason: str) -> None:
+async def failed(session: AsyncSession, evaluation_id: str, reason: str, at: datetime) -> None:
     """Write that there are no scores, and why."""
     row = await session.get(EvaluationRow, evaluation_id)
     if row:
-        row.state, row.finished_at, row.reason = "failed", datetime.now(UTC), reason
+        row.state, row.finished_at, row.reason = "failed", at, reason
 
 
 async def find(session: AsyncSession, evaluation_id: str) -> EvaluationRow | None:

@@ -15,6 +15,8 @@ from headrace_events.inference import (
 from headrace_guardrails.core.guard import JudgedMessages, Judgement, judge, judge_messages
 from headrace_guardrails.core.policy import Policy, Stage
 
+_SKEW_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
@@ -24,17 +26,29 @@ class Circumstances:
     deadline: float | None
     trace_id: str | None
 
-    def late(self) -> bool:
-        """Whether nobody waits for the answer any more."""
-        return self.deadline is not None and time.time() > self.deadline
+    def late(self) -> str | None:
+        """Why nobody waits for the answer any more, or None.
+
+        By the clock of this machine, without an allowance: clocks are kept together by NTP. A
+        difference that explains the lateness is named, for no other sign of it is as plain.
+        """
+        now = time.time()
+        if self.deadline is None or now <= self.deadline:
+            return None
+        if now - self.received_at < _SKEW_SECONDS:
+            return f"the deadline had passed {now - self.deadline:.1f} s ago"
+        return (
+            f"the deadline passed {now - self.deadline:.1f} s ago; the request was sent "
+            f"{now - self.received_at:.1f} s ago by the sender's clock: a backlog, or clocks apart"
+        )
 
 
 def admit(
     request: InferenceRequested, policy: Policy | None, around: Circumstances
 ) -> list[EventData]:
     """Let a request through (redacted where the policy says so) or reject it."""
-    if around.late():
-        return [_rejected(request, around, "deadline_exceeded", "the deadline passed", "input")]
+    if late := around.late():
+        return [_rejected(request, around, "deadline_exceeded", late, "input")]
     if policy is None:
         return [
             _rejected(

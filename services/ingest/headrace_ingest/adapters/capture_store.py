@@ -11,6 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from headrace_ingest.adapters.tables import CaptureRow, FlushRow
 from headrace_ingest.core.traffic import Interaction
 
+REPLAYED = "replayed"
+"""In place of a flush's id, which no event tells."""
+
 
 async def stage(session: AsyncSession, captured: Sequence[tuple[str, Interaction]]) -> int:
     """Stage (workload, interaction) pairs; a request that is known already is left as it is."""
@@ -88,6 +91,29 @@ async def close(session: AsyncSession, flush_id: str) -> None:
         update(CaptureRow).where(CaptureRow.flush_id == flush_id).values(record=None)
     )
     await session.execute(delete(FlushRow).where(FlushRow.flush_id == flush_id))
+
+
+async def staged(session: AsyncSession) -> dict[str, dict[str, datetime]]:
+    """Return, by workload, the requests whose text is still here, and their times."""
+    rows = await session.execute(
+        select(CaptureRow.workload, CaptureRow.request_id, CaptureRow.created_at).where(
+            CaptureRow.record.is_not(None)
+        )
+    )
+    found: dict[str, dict[str, datetime]] = {}
+    for workload, request_id, created_at in rows:
+        found.setdefault(workload, {})[request_id] = _aware(created_at)
+    return found
+
+
+async def set_flushed(session: AsyncSession, request_ids: Sequence[str]) -> None:
+    """Forget the text of requests that are in the traffic table."""
+    for request_id in request_ids:
+        await session.execute(
+            update(CaptureRow)
+            .where(CaptureRow.request_id == request_id)
+            .values(record=None, flush_id=REPLAYED)
+        )
 
 
 async def forget(session: AsyncSession, before: datetime) -> None:

@@ -1,6 +1,6 @@
 """Feedback in the database: the newest per request, until a raw batch takes it up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,10 +35,12 @@ async def put(session: AsyncSession, feedback: FeedbackGiven, workload: str) -> 
     row.revision += 1
 
 
-async def take_up(session: AsyncSession, workload: str, at_least: int) -> tuple[str, int] | None:
+async def take_up(
+    session: AsyncSession, workload: str, at_least: int
+) -> tuple[str, list[str]] | None:
     """Claim all usable feedback of a workload for one batch, once there is enough of it.
 
-    Return the batch's id and its rows, or None while too few wait. Feedback waits until its
+    Return the batch's id and its requests, or None while too few wait. Feedback waits until its
     request was captured.
     """
     waiting = (
@@ -57,12 +59,16 @@ async def take_up(session: AsyncSession, workload: str, at_least: int) -> tuple[
     if len(waiting) < at_least:
         return None
     batch_id = digest("traffic", workload, *(f"{name}:{revision}" for name, revision in waiting))
+    requests = [name for name, _ in waiting]
+    await put_into(session, batch_id, requests)
+    return batch_id, requests
+
+
+async def put_into(session: AsyncSession, batch_id: str, requests: Sequence[str]) -> None:
+    """Note which batch took feedback up."""
     await session.execute(
-        update(FeedbackRow)
-        .where(FeedbackRow.request_id.in_([name for name, _ in waiting]))
-        .values(batch_id=batch_id)
+        update(FeedbackRow).where(FeedbackRow.request_id.in_(requests)).values(batch_id=batch_id)
     )
-    return batch_id, len(waiting)
 
 
 async def workloads_of_feedback(session: AsyncSession, request_ids: Sequence[str]) -> set[str]:
@@ -113,3 +119,13 @@ async def members(session: AsyncSession, batch_id: str) -> list[str]:
             select(FeedbackRow.request_id).where(FeedbackRow.batch_id == batch_id)
         )
     )
+
+
+async def set_judged(
+    session: AsyncSession, judged: Mapping[str, tuple[int | None, str | None]]
+) -> None:
+    """Forget the text of feedback that stands in the traffic table as (rating, correction)."""
+    for request_id, (rating, correction) in judged.items():
+        row = await session.get(FeedbackRow, request_id)
+        if row and (row.rating, row.correction) == (rating, correction):
+            row.judged, row.correction = True, None

@@ -1,31 +1,47 @@
 """What became of sources, files and batches, in the database."""
 
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import update
 
 from headrace_events.data import RecordsLanded, RecordsRejected
 from headrace_ingest.adapters.tables import BatchRow, FileRow, SourceRow
 from headrace_ingest.core.landing import Landed
-from headrace_ingest.core.sources import SourceRead
 from headrace_kit import UnitOfWork
 
 
-async def expect(uow: UnitOfWork, workload: str, revision: str, read: SourceRead) -> None:
-    """Note that a source is about to be read."""
-    row = await uow.session.get(SourceRow, (workload, read.source_id))
+async def expect(uow: UnitOfWork, workload: str, payload: dict[str, Any]) -> None:
+    """Note that a source is about to be read, by the job with this payload."""
+    row = await uow.session.get(SourceRow, (workload, payload["source_id"]))
     if row is None:
-        row = SourceRow(workload=workload, source_id=read.source_id, rows=0)
+        row = SourceRow(workload=workload, source_id=payload["source_id"], rows=0)
         uow.session.add(row)
-    row.name, row.spec = read.name, read.source.model_dump(mode="json")
-    row.revision, row.state, row.reason = revision, "queued", None
-    row.updated_at = datetime.now(UTC)
+    row.name, row.spec = payload["name"], payload["source"]
+    row.revision, row.state, row.reason = payload["revision"], "queued", None
+    row.updated_at = datetime.fromisoformat(payload["applied_at"])
 
 
 async def announce(uow: UnitOfWork, workload: str, landed: Landed) -> bool:
     """Record a batch and emit records.landed; a batch that was announced before is left alone."""
     if await uow.session.get(BatchRow, landed.batch_id):
         return False
+    fact = RecordsLanded(
+        batch_id=landed.batch_id, table=landed.table, rows=landed.rows, source=landed.source
+    )
+    event = uow.emit(
+        fact,
+        workload=workload,
+        subject=landed.batch_id,
+        # One manifest has several sources: each has its own event.
+        discriminator=landed.batch_id,
+    )
+    add_batch(uow, workload, fact, event.time)
+    return True
+
+
+def add_batch(uow: UnitOfWork, workload: str, landed: RecordsLanded, at: datetime) -> None:
+    """Note a batch as its event has it."""
     uow.session.add(
         BatchRow(
             batch_id=landed.batch_id,
@@ -34,19 +50,9 @@ async def announce(uow: UnitOfWork, workload: str, landed: Landed) -> bool:
             rows=landed.rows,
             table_uri=landed.table.uri,
             table_version=landed.table.version,
-            landed_at=landed.landed_at,
+            landed_at=at,
         )
     )
-    uow.emit(
-        RecordsLanded(
-            batch_id=landed.batch_id, table=landed.table, rows=landed.rows, source=landed.source
-        ),
-        workload=workload,
-        subject=landed.batch_id,
-        # One manifest has several sources: each has its own event.
-        discriminator=landed.batch_id,
-    )
-    return True
 
 
 async def close_source(
@@ -54,13 +60,14 @@ async def close_source(
     workload: str,
     source_id: str,
     state: str,
-    landed: Landed | None,
     reason: str | None,
+    rows: int | None = None,
+    batch_id: str | None = None,
 ) -> None:
     """Note what became of a source."""
-    values: dict[str, object] = {"state": state, "reason": reason, "updated_at": datetime.now(UTC)}
-    if landed:
-        values |= {"rows": landed.rows, "batch_id": landed.batch_id}
+    values: dict[str, object] = {"state": state, "reason": reason, "updated_at": uow.at}
+    if batch_id:
+        values |= {"rows": rows, "batch_id": batch_id}
     await uow.session.execute(
         update(SourceRow)
         .where(SourceRow.workload == workload, SourceRow.source_id == source_id)

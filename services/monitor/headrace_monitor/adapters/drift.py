@@ -1,6 +1,6 @@
 """Where the drift watch of each workload stands."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,10 +20,10 @@ async def watch(session: AsyncSession, workload: str) -> DriftRow:
 
 async def next_window(
     session: AsyncSession, row: DriftRow, rows: int
-) -> tuple[list[bytes], int] | None:
-    """Return the next full window of sketches and its last outcome, or None while it fills."""
+) -> tuple[list[bytes], int, datetime] | None:
+    """Return the next full window of sketches, its last outcome and when that was, or None."""
     query = (
-        select(OutcomeRow.seq, OutcomeRow.sketch)
+        select(OutcomeRow.seq, OutcomeRow.sketch, OutcomeRow.at)
         .where(
             OutcomeRow.workload == row.workload,
             OutcomeRow.seq > row.after_seq,
@@ -35,7 +35,7 @@ async def next_window(
     found = (await session.execute(query)).all()
     if len(found) < rows:
         return None
-    return [one.sketch for one in found], found[-1].seq
+    return [one.sketch for one in found], found[-1].seq, found[-1].at
 
 
 def reference(row: DriftRow) -> list[bytes]:
@@ -49,10 +49,10 @@ def set_reference(row: DriftRow, window: list[bytes], last: int) -> None:
     row.after_seq = last
 
 
-def note(row: DriftRow, measured: Measurement, last: int) -> None:
+def note(row: DriftRow, measured: Measurement, last: int, at: datetime) -> None:
     """Keep what a window measured."""
     row.value, row.threshold, row.after_seq = measured.value, measured.threshold, last
-    row.measured_at = datetime.now(UTC)
+    row.measured_at = at
 
 
 async def start_over(session: AsyncSession, workload: str) -> None:

@@ -70,6 +70,8 @@ _SUMMARIES: dict[type[EventData], Callable[[Any], str]] = {
     data.RecordsRejected: lambda e: f"{e.source}: {_cut(e.reason)}",
     data.DatasetCurated: _curated,
     data.DatasetRejected: lambda e: _cut(e.reason),
+    data.FileUploaded: lambda e: f"{e.filename}, {e.size} bytes",
+    data.FileDeleted: lambda e: e.file_id,
     training.TrainingRequested: lambda e: _cut(e.reason),
     training.TrainingCancelRequested: lambda e: f"job {e.job_id}",
     training.TrainingStarted: lambda e: (
@@ -106,4 +108,7 @@ _SUMMARIES: dict[type[EventData], Callable[[Any], str]] = {
     ),
     monitoring.AlertRaised: lambda e: f"{e.severity}: {_cut(e.summary)}",
     monitoring.AlertResolved: lambda e: e.name,
+    monitoring.DeadLetterReplayed: lambda e: (
+        f"{e.operator} sent {e.event_type or 'a record'} of {e.service} back to {e.topic}"
+    ),
 }

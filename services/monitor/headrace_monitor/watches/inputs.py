@@ -1,9 +1,13 @@
 """Watches the input of each workload for drift."""
 
 import asyncio
+from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
+from headrace_events import Event
+from headrace_events.models import ModelPromoted, ModelRolledBack
 from headrace_events.monitoring import AlertRaised, AlertResolved, DriftDetected
 from headrace_events.workload import Manifest
 from headrace_kit import Service, UnitOfWork
@@ -27,27 +31,71 @@ class DriftWatch:
             while await self._measure(manifest):
                 pass
 
+    async def answers_change(
+        self, event: Event[ModelPromoted] | Event[ModelRolledBack], uow: UnitOfWork
+    ) -> None:
+        """Another version answers from now on: its first window is the new reference."""
+        workload = event.workload
+        if uow.replaying and (manifest := self._service.workloads.get(workload)):
+            # The timer had measured these by then.
+            while window := await _next(uow, manifest):
+                await _take(uow, manifest, window, window.measure())
+        await drift.start_over(uow.session, workload)
+        if await alerts.is_raised(uow.session, workload, ALERT):
+            uow.emit(AlertResolved(name=ALERT), workload=workload)
+
     async def _measure(self, manifest: Manifest) -> bool:
-        rules, workload = manifest.spec.monitor.drift, manifest.metadata.name
+        workload = manifest.metadata.name
         async with self._service.unit_of_work(workload=workload) as uow:
-            row = await drift.watch(uow.session, workload)
-            found = await drift.next_window(uow.session, row, rules.window)
-            if found is None:
-                return False
-            window, last = found
-            if row.reference is None:
-                drift.set_reference(row, window, last)
-                return True
-            reference, before = drift.reference(row), row.after_seq
+            window = await _next(uow, manifest)
+        if window is None:
+            return False
         # Outside the transaction: the arithmetic takes a moment and the hot path writes meanwhile.
-        measured = await asyncio.to_thread(core.measure, reference, window, rules.threshold)
+        measured = await asyncio.to_thread(window.measure)
         async with self._service.unit_of_work(workload=workload) as uow:
-            row = await drift.watch(uow.session, workload)
-            if row.after_seq != before or row.reference is None:
-                return True  # a promotion began a new reference meanwhile
-            drift.note(row, measured, last)
-            await _tell(uow, row, measured, core.change(row.drifted, measured))
+            await _take(uow, manifest, window, measured)
         return True
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A full window, and what it is held against; no reference: it becomes one."""
+
+    reference: list[bytes] | None
+    after: int
+    sketches: list[bytes]
+    last: int
+    ended_at: datetime
+    threshold: float
+
+    def measure(self) -> core.Measurement | None:
+        """Hold the window against the reference."""
+        if self.reference is None:
+            return None
+        return core.measure(self.reference, self.sketches, self.threshold)
+
+
+async def _next(uow: UnitOfWork, manifest: Manifest) -> _Window | None:
+    rules = manifest.spec.monitor.drift
+    row = await drift.watch(uow.session, manifest.metadata.name)
+    found = await drift.next_window(uow.session, row, rules.window)
+    if found is None:
+        return None
+    reference = None if row.reference is None else drift.reference(row)
+    return _Window(reference, row.after_seq, *found, rules.threshold)
+
+
+async def _take(
+    uow: UnitOfWork, manifest: Manifest, window: _Window, measured: core.Measurement | None
+) -> None:
+    row = await drift.watch(uow.session, manifest.metadata.name)
+    if row.after_seq != window.after or (row.reference is None) != (window.reference is None):
+        return  # a promotion began a new reference meanwhile
+    if measured is None:
+        drift.set_reference(row, window.sketches, window.last)
+        return
+    drift.note(row, measured, window.last, window.ended_at)
+    await _tell(uow, row, measured, core.change(row.drifted, measured))
 
 
 async def _tell(
@@ -76,10 +124,3 @@ async def _tell(
             f"threshold {measured.threshold:.2f}",
         )
     )
-
-
-async def reference_begins(uow: UnitOfWork, workload: str) -> None:
-    """Another version answers from now on: its first window is the new reference."""
-    await drift.start_over(uow.session, workload)
-    if await alerts.is_raised(uow.session, workload, ALERT):
-        uow.emit(AlertResolved(name=ALERT), workload=workload)

@@ -1,7 +1,5 @@
 """Holds each window against its workload's objectives."""
 
-from datetime import UTC, datetime
-
 from headrace_events.monitoring import AlertRaised, AlertResolved, SloBreached
 from headrace_kit import Service
 from headrace_monitor.adapters import alerts
@@ -33,12 +31,10 @@ class SloWatch:
 
     async def _apply(self, found: list[Reading]) -> None:
         async with self._service.unit_of_work() as uow:
-            now = datetime.now(UTC)
             for reading in found:
                 where = reading.workload, reading.alert
                 change = slo.change(await alerts.is_raised(uow.session, *where), reading)
                 if change == "breached":
-                    await alerts.put_raised(uow.session, *where, "critical", reading.summary, now)
                     uow.emit(
                         SloBreached(
                             objective=reading.objective,
@@ -51,10 +47,12 @@ class SloWatch:
                     raised = AlertRaised(
                         name=reading.alert, severity="critical", summary=reading.summary
                     )
-                    uow.emit(raised, workload=reading.workload)
+                    at = uow.emit(raised, workload=reading.workload).time
+                    await alerts.put_raised(uow.session, *where, "critical", reading.summary, at)
                 elif change == "kept":
-                    await alerts.put_resolved(uow.session, *where, now)
-                    uow.emit(AlertResolved(name=reading.alert), workload=reading.workload)
+                    resolved = AlertResolved(name=reading.alert)
+                    at = uow.emit(resolved, workload=reading.workload).time
+                    await alerts.put_resolved(uow.session, *where, at)
 
     async def _resolve_quiet(self) -> None:
         alive = {(w.workload, w.version) for w in self._board.windows(_QUIET_SECONDS) if w.requests}
@@ -62,8 +60,8 @@ class SloWatch:
             for row in await alerts.open_names(uow.session, "slo/"):
                 version = row.name.rsplit("/", 1)[-1]
                 if (row.workload, version) not in alive:
-                    row.resolved_at = datetime.now(UTC)
-                    uow.emit(AlertResolved(name=row.name), workload=row.workload)
+                    resolved = uow.emit(AlertResolved(name=row.name), workload=row.workload)
+                    row.resolved_at = resolved.time
 
 
 def _worst(found: list[Reading]) -> list[Reading]:

@@ -1,7 +1,7 @@
 """Lines of versions in the database."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -30,9 +30,10 @@ async def load(session: AsyncSession, name: str) -> Line:
     return Line(name, tuple(_version(row) for row in await rows(session, name)))
 
 
-async def add(session: AsyncSession, version: Version, training: TrainingCompleted) -> None:
+async def add(
+    session: AsyncSession, version: Version, training: TrainingCompleted, at: datetime
+) -> None:
     """Write a new version."""
-    now = datetime.now(UTC)
     session.add(
         VersionRow(
             name=version.name,
@@ -44,23 +45,22 @@ async def add(session: AsyncSession, version: Version, training: TrainingComplet
             job_id=training.job_id,
             run_id=training.run_id,
             training=training.model_dump(mode="json", include={"steps", "seconds", "metrics"}),
-            created_at=now,
-            updated_at=now,
+            created_at=at,
+            updated_at=at,
         )
     )
     await session.flush()
 
 
-async def save(session: AsyncSession, changes: Iterable[Version]) -> None:
+async def save(session: AsyncSession, changes: Iterable[Version], at: datetime) -> None:
     """Write changes one after the other: production is left before it is taken."""
     for version in changes:
         row = await session.get_one(VersionRow, (version.name, version.version))
-        now = datetime.now(UTC)
         evaluation = version.evaluation.model_dump(mode="json") if version.evaluation else None
         if evaluation != row.evaluation:
-            row.evaluation, row.evaluated_at = evaluation, now
+            row.evaluation, row.evaluated_at = evaluation, at
         row.state, row.replaced, row.reason = version.state.value, version.replaced, version.reason
-        row.updated_at = now
+        row.updated_at = at
         await session.flush()
 
 

@@ -96,9 +96,13 @@ class RayEngine:
     ) -> AsyncIterator[Sequence[Piece]]:
         """Answer a batch; pieces come as they are made."""
         handle = await self._handle(base)
+        response = handle.options(stream=True).generate.remote(adapter, list(batch))
         try:
-            async for pieces in handle.options(stream=True).generate.remote(adapter, list(batch)):
+            async for pieces in response:
                 yield pieces
+        except (asyncio.CancelledError, GeneratorExit):
+            response.cancel()  # nobody waits for any row: the replica stops as well
+            raise
         except Exception as error:  # noqa: BLE001 - Ray wraps whatever the replica raised
             raise self._translated(base, error) from None
 

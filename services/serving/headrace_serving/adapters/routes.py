@@ -1,6 +1,6 @@
 """Routes in the database, and the copy in memory that requests are routed by."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -18,11 +18,12 @@ async def read(session: AsyncSession, workload: str) -> Route:
     return _route(row) if row else Route(workload)
 
 
-async def write(session: AsyncSession, before: Route, after: Route, reason: str = "") -> None:
+async def write(
+    session: AsyncSession, before: Route, after: Route, now: datetime, reason: str = ""
+) -> None:
     """Store a changed route, and what became of its canaries."""
     if after == before:
         return
-    now = datetime.now(UTC)
     await session.merge(
         RouteRow(
             workload=after.workload,

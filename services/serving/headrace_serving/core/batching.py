@@ -1,7 +1,7 @@
 """Requests of both ways in, gathered into batches of one model version.
 
 While a batch is generated the next one fills, so batches grow with the load by themselves and a
-lone request never waits for company.
+lone request never waits for company. An urgent request waits for the batch under way at most.
 """
 
 import asyncio
@@ -20,6 +20,9 @@ from headrace_serving.core.generation import (
     Prompt,
     RequestRefused,
 )
+from headrace_serving.core.lanes import Lanes
+
+_URGENT_SHARE = 4  # urgent requests have a bound of their own: a quarter of what the others have
 
 
 class DeadlineExceeded(Exception):
@@ -49,6 +52,24 @@ class _Waiting:
     deadline: float | None
     pieces: "asyncio.Queue[Piece | Exception]" = field(default_factory=asyncio.Queue)
     abandoned: bool = False
+    batch: "_Batch | None" = None
+
+    @property
+    def late(self) -> bool:
+        """Whether its deadline has passed."""
+        return self.deadline is not None and time.time() > self.deadline
+
+    def abandon(self) -> None:
+        """Nobody waits any more; a batch for which that holds of every row ends."""
+        self.abandoned = True
+        if self.batch is not None and all(row.abandoned for row in self.batch.rows):
+            self.batch.task.cancel()
+
+
+@dataclass(slots=True)
+class _Batch:
+    rows: list[_Waiting]
+    task: "asyncio.Task[None]"
 
 
 # Called with the base, the version and the rows of each batch.
@@ -70,14 +91,19 @@ class Batcher:
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._observe = observe
-        self._queues: dict[str, deque[_Waiting]] = {}
+        self._queues: dict[str, Lanes[_Waiting]] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
-        self.in_flight = 0
+        self._under_way = {True: 0, False: 0}
 
     @property
-    def full(self) -> bool:
+    def in_flight(self) -> int:
+        """Requests under way in both lanes."""
+        return sum(self._under_way.values())
+
+    def full(self, *, urgent: bool = False) -> bool:
         """Whether another request would be refused."""
-        return self.in_flight >= self._max_waiting
+        most = self._max_waiting // _URGENT_SHARE if urgent else self._max_waiting
+        return self._under_way[urgent] >= max(1, most)
 
     async def answer(
         self, base: str, adapter: Adapter | None, prompt: Prompt, deadline: float | None = None
@@ -91,17 +117,25 @@ class Batcher:
         raise EngineUnavailable("the engine ended without an answer")
 
     async def stream(
-        self, base: str, adapter: Adapter | None, prompt: Prompt, deadline: float | None = None
+        self,
+        base: str,
+        adapter: Adapter | None,
+        prompt: Prompt,
+        deadline: float | None = None,
+        *,
+        urgent: bool = False,
     ) -> AsyncIterator[str | Generated]:
         """Generate; text comes in pieces when the prompt asks for it, the whole comes last.
 
         Raises DeadlineExceeded, Overloaded or an EngineError.
         """
-        if self.full:
-            raise Overloaded(f"{self.in_flight} requests are under way")
         waiting = _Waiting(base, adapter, prompt, deadline)
-        self._queues.setdefault(base, deque()).append(waiting)
-        self.in_flight += 1
+        if waiting.late:
+            raise DeadlineExceeded
+        if self.full(urgent=urgent):
+            raise Overloaded(f"{self._under_way[urgent]} requests are under way")
+        self._queues.setdefault(base, Lanes()).of(urgent=urgent).append(waiting)
+        self._under_way[urgent] += 1
         started = time.perf_counter()
         text = ""
         try:
@@ -123,8 +157,8 @@ class Batcher:
                 if piece.text:
                     yield piece.text
         finally:
-            waiting.abandoned = True
-            self.in_flight -= 1
+            waiting.abandon()
+            self._under_way[urgent] -= 1
 
     async def stop(self) -> None:
         """End the workers; what waits gets no answer."""
@@ -138,13 +172,24 @@ class Batcher:
             self._workers[base] = asyncio.create_task(self._work(base), name=f"batches {base}")
 
     async def _work(self, base: str) -> None:
-        queue = self._queues[base]
-        while queue:
+        lanes = self._queues[base]
+        while lanes:
             # A turn of the event loop, so that what arrived together is batched together.
             await asyncio.sleep(0)
-            batch = self._take(queue)
-            if batch:
-                await self._run(batch)
+            rows = self._take(lanes.turn())
+            if rows:
+                await self._run(rows)
+
+    async def _run(self, rows: list[_Waiting]) -> None:
+        """Generate; return early when nobody waits for any row."""
+        task = asyncio.create_task(self._generate(rows))
+        batch = _Batch(rows, task)
+        for row in rows:
+            row.batch = batch
+        try:
+            await asyncio.wait([task])
+        finally:
+            task.cancel()
 
     def _take(self, queue: deque[_Waiting]) -> list[_Waiting]:
         """Take the oldest request and all others for the same version, as far as they fit."""
@@ -154,7 +199,7 @@ class Batcher:
             waiting = queue.popleft()
             if waiting.abandoned:
                 continue
-            if waiting.deadline is not None and time.time() > waiting.deadline:
+            if waiting.late:
                 waiting.pieces.put_nowait(DeadlineExceeded())
             elif batch and waiting.adapter != batch[0].adapter:
                 others.append(waiting)
@@ -163,7 +208,7 @@ class Batcher:
         queue.extendleft(reversed(others))
         return batch
 
-    async def _run(self, batch: list[_Waiting]) -> None:
+    async def _generate(self, batch: list[_Waiting]) -> None:
         first = batch[0]
         self._observe(first.base, first.adapter.version if first.adapter else "base", len(batch))
         open_rows = set(range(len(batch)))

@@ -73,3 +73,21 @@ class Engine(Protocol):
     ) -> AsyncIterator[Sequence[Piece]]:
         """Answer a batch of one version; pieces come as they are made."""
         ...
+
+
+class ManagedEngine(Engine, Protocol):
+    """An engine with a life of its own, as the app starts, watches and ends it."""
+
+    ready: bool
+
+    async def start(self, base: str) -> None:
+        """Return when `base` answers."""
+        ...
+
+    async def check(self, base: str) -> None:
+        """Notice that the engine is lost."""
+        ...
+
+    async def stop(self) -> None:
+        """Let go of it."""
+        ...

@@ -1,0 +1,1 @@
+"""Benches and the fault suite."""

@@ -1,0 +1,1 @@
+"""`event-path`: requests over Kafka through guardrails, serving and guardrails again."""

@@ -1,0 +1,260 @@
+"""Polls the lane of a stream: takes only what fits, commits only what is done, drains at the end.
+
+Not FastStream's subscriber: that handles one batch after another and commits the consumer's
+position, while here records may be done out of order, and a rebalance waits for what is under way.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
+
+from headrace_kit.assignment import sticky_assignor
+from headrace_kit.dead_letters import DeadLetterLimitExceeded
+from headrace_kit.metrics import REBALANCES, REJOINS
+from headrace_kit.offsets import Offsets
+from headrace_kit.settings import Kafka
+
+_LOG = structlog.get_logger(__name__)
+_POLL_MS = 200  # bounds an idle poll, and so how long a drain waits for it
+_FETCH_WAIT_MS = 100
+_RETRY_SECONDS = 1.0
+_MOST_FAILURES = 5  # polls in a row
+_MOST_HEARTBEAT_MS = 3_000
+_BEFORE_REBALANCE_TIMEOUT = 0.8  # of it; past it the group goes on without us
+
+OnRecords = Callable[[Sequence["ConsumerRecord[Any, Any]"]], Awaitable[None]]
+
+
+class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
+    """One consumer of one group.
+
+    With `in_flight` None the records come in micro-batches, one after another, in order. Else each
+    record is handled alone and at most that many at once; the next are polled as room appears.
+    """
+
+    def __init__(
+        self,
+        topics: Sequence[str],
+        consume: OnRecords,
+        *,
+        group: str,
+        instance: str,
+        settings: Kafka,
+        max_records: int,
+        in_flight: int | None,
+    ) -> None:
+        self._topics = topics
+        self._consume = consume
+        self._group = group
+        self._instance = instance
+        self._settings = settings
+        self._most = max_records if in_flight is None else min(max_records, in_flight)
+        self._in_flight = in_flight
+        self._offsets = Offsets()
+        self._consumer: Any = None
+        self._polling: asyncio.Task[None] | None = None
+        self._committing: asyncio.Task[None] | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._draining = False
+        self._assigned = asyncio.Event()
+        self._room = asyncio.Event()
+        self._dirty = asyncio.Event()
+
+    async def start(self) -> None:
+        """Join the group and begin to poll."""
+        self._consumer = self._new_member()
+        await self._consumer.start()
+        self._polling = asyncio.create_task(self._poll(), name=f"poll {self._group}")
+        self._committing = asyncio.create_task(self._commits(), name=f"commit {self._group}")
+
+    def _new_member(self) -> Any:
+        kafka = self._settings
+        found: Any = AIOKafkaConsumer(
+            bootstrap_servers=kafka.bootstrap_servers,
+            client_id=self._instance,
+            group_id=self._group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=kafka.max_record_bytes,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            **membership(kafka, self._instance),
+        )
+        found.subscribe(list(self._topics), listener=self)
+        return found
+
+    async def drain(self) -> None:
+        """Poll no more; finish and commit what is under way, as far as the time allows."""
+        if self._draining:
+            return
+        self._draining = True
+        self._room.set()
+        self._assigned.set()
+        waiting = [task for task in (self._polling, *self._under_way) if task]
+        if waiting:
+            await asyncio.wait(waiting, timeout=self._settings.drain_seconds)
+        unfinished = self._offsets.under_way
+        if unfinished:
+            _LOG.warning("not finished, handled again later", group=self._group, records=unfinished)
+
+    async def stop(self) -> None:
+        """Drain, commit and disconnect; a static member's partitions wait for it to come back."""
+        await self.drain()
+        tasks = [task for task in (self._polling, self._committing, *self._under_way) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._consumer:
+            await self._commit()
+            await self._consumer.stop()
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Finish what is under way before another member may get its partition."""
+        self._assigned.clear()
+        if self._under_way:
+            await asyncio.wait(
+                self._under_way,
+                timeout=self._settings.rebalance_timeout_ms / 1000 * _BEFORE_REBALANCE_TIMEOUT,
+            )
+        await self._commit()
+        # Here and not when partitions are assigned: the first records may come before that call.
+        self._offsets.forget()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Go on at the last commits."""
+        REBALANCES.labels(self._group).inc()
+        self._assigned.set()
+
+    async def _poll(self) -> None:
+        failures = 0
+        while not self._draining:
+            # Not for ever: what keeps aiokafka's coordinator from a rebalance's end it tells to a
+            # poll, and waits until there is one.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RETRY_SECONDS):
+                    await self._assigned.wait()
+            most = await self._wait_for_room()
+            try:
+                batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=most)
+            except ConsumerStoppedError:
+                return
+            except KafkaError as error:
+                _LOG.warning("poll failed", group=self._group, error=type(error).__name__)
+                failures += 1
+                await asyncio.sleep(_RETRY_SECONDS)
+                if failures >= _MOST_FAILURES:
+                    await self._join_anew()
+                    failures = 0
+                continue
+            failures = 0
+            # Of the assignment that holds now, also where the rebalance came during the poll:
+            # aiokafka forgets what it fetched for an older one.
+            records = [record for batch in batches.values() for record in batch]
+            if not records or self._draining:
+                continue
+            self._offsets.take(records)
+            if self._in_flight is None:
+                await asyncio.wait([self._spawn(records)])
+            else:
+                for record in records:
+                    self._spawn([record])
+
+    async def _join_anew(self) -> None:
+        """Become a new member: aiokafka does not give up a member id that the broker fenced.
+
+        A static member is fenced when the broker took it in anew and the answer was lost, as
+        happens when Kafka dies.
+        """
+        _LOG.warning("joins anew", group=self._group)
+        REJOINS.labels(self._group).inc()
+        while not self._draining:
+            self._assigned.clear()
+            self._offsets.forget()
+            with contextlib.suppress(KafkaError):
+                await self._consumer.stop()
+            self._consumer = self._new_member()
+            try:
+                await self._consumer.start()
+            except KafkaError as error:
+                _LOG.warning("cannot join", group=self._group, error=type(error).__name__)
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return
+
+    async def _wait_for_room(self) -> int:
+        """How many records may be taken now."""
+        if self._in_flight is None:
+            return self._most
+        while len(self._under_way) >= self._in_flight and not self._draining:
+            self._room.clear()
+            await self._room.wait()
+        return max(1, min(self._most, self._in_flight - len(self._under_way)))
+
+    def _spawn(self, records: Sequence["ConsumerRecord[Any, Any]"]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(self._work(records))
+        self._under_way.add(task)
+        task.add_done_callback(self._left)
+        return task
+
+    def _left(self, task: "asyncio.Task[None]") -> None:
+        self._under_way.discard(task)
+        self._room.set()
+
+    async def _work(self, records: Sequence["ConsumerRecord[Any, Any]"]) -> None:
+        while True:
+            try:
+                await self._consume(records)
+                break
+            except DeadLetterLimitExceeded:
+                return  # halted until the stop: these records are not done
+            except Exception as error:  # noqa: BLE001 - e.g. no dead letter while Kafka is away
+                _LOG.warning("records held", group=self._group, error=type(error).__name__)
+                await asyncio.sleep(_RETRY_SECONDS)
+        self._offsets.done(records)
+        self._dirty.set()
+
+    async def _commits(self) -> None:
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            if not await self._commit():
+                await asyncio.sleep(_RETRY_SECONDS)
+                self._dirty.set()
+
+    async def _commit(self) -> bool:
+        """Commit what is done; whether another try is of no use."""
+        offsets = self._offsets.committable()
+        if not offsets:
+            return True
+        try:
+            await self._consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError) as error:
+            # The group has moved on: the new owner does these again, with the same outcome ids.
+            _LOG.warning("commit refused", group=self._group, error=type(error).__name__)
+            return True
+        except (KafkaError, ConsumerStoppedError) as error:
+            _LOG.warning("commit failed", group=self._group, error=type(error).__name__)
+            return False
+        self._offsets.committed(offsets)
+        return True
+
+
+def membership(kafka: Kafka, instance: str) -> dict[str, Any]:
+    """How a consumer takes part in its group, for every consumer of a service."""
+    return {
+        # Static: a replica that is back within the session takes its partitions without a
+        # rebalance, and does not leave when it stops.
+        "group_instance_id": instance,
+        "session_timeout_ms": kafka.session_timeout_ms,
+        # Also how soon a member hears of a rebalance, so not longer with a long session.
+        "heartbeat_interval_ms": min(kafka.session_timeout_ms // 3, _MOST_HEARTBEAT_MS),
+        "rebalance_timeout_ms": kafka.rebalance_timeout_ms,
+        # Heartbeats come from a task of their own, so slow work is no death; this is the limit
+        # after which a consumer that polls nothing is held to be stuck.
+        "max_poll_interval_ms": kafka.max_poll_interval_ms,
+        "partition_assignment_strategy": (sticky_assignor(),),
+    }

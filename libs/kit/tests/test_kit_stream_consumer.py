@@ -1,0 +1,204 @@
+"""How a stream takes part in its group, on the real Kafka: bounds, lanes, rebalances, restarts."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from headrace_events import Event, new_id, topics
+from headrace_events.inference import InferenceRequested, Message
+from headrace_kit import Service
+from headrace_kit.stream_consumer import StreamConsumer
+
+pytestmark = pytest.mark.integration
+
+
+async def until(condition, seconds: float = 40) -> None:
+    for _ in range(int(seconds / 0.05)):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("waited in vain")
+
+
+@pytest.fixture
+async def producer(kafka: str):
+    async with AIOKafkaProducer(bootstrap_servers=kafka) as found:
+        yield found
+
+
+async def ask(
+    producer: AIOKafkaProducer, workload: str, priority: Any = "normal", request_id: str = ""
+) -> str:
+    turn = Message(role="user", content="hi")
+    data = InferenceRequested(
+        request_id=request_id or new_id(), messages=(turn,), priority=priority
+    )
+    event = Event[Any].new(data, source="t", workload=workload, subject=data.request_id)
+    headers = [(k, v.encode()) for k, v in event.headers().items()]
+    await producer.send_and_wait(event.topic, event.body(), event.subject.encode(), headers=headers)
+    return event.subject
+
+
+class Member:
+    """One member of a group; `handled` counts the keys that it finished."""
+
+    def __init__(self, settings: Any, group: str, instance: str, handled: Counter[str]) -> None:
+        self.handled = handled
+        self.wanted: set[str] = set()
+        self.under_way = self.most = 0
+        self.go = asyncio.Event()
+        self.go.set()
+        self.consumer = StreamConsumer(
+            [topics.INFERENCE_REQUESTS],
+            self._consume,
+            group=group,
+            instance=instance,
+            settings=settings.kafka,
+            max_records=64,
+            in_flight=4,
+        )
+
+    async def _consume(self, records: Any) -> None:
+        keys = [record.key.decode() for record in records]
+        if not self.wanted.intersection(keys):
+            return
+        self.under_way += len(keys)
+        self.most = max(self.most, self.under_way)
+        await self.go.wait()
+        await asyncio.sleep(0.01)
+        self.under_way -= len(keys)
+        self.handled.update(keys)
+
+    @property
+    def generation(self) -> int:
+        return int(self.consumer._consumer._coordinator.generation)
+
+    @property
+    def partitions(self) -> set[TopicPartition]:
+        return set(self.consumer._consumer.assignment())
+
+
+async def test_no_more_is_taken_than_fits_and_all_of_it_is_done(
+    kafka, producer, settings_for
+) -> None:
+    handled: Counter[str] = Counter()
+    member = Member(settings_for(), f"g-{new_id()}", "m-0", handled)
+    member.wanted = {await ask(producer, "w") for _ in range(30)}
+    member.go.clear()
+    await member.consumer.start()
+    await until(lambda: member.under_way == 4)
+    await asyncio.sleep(0.3)
+    assert member.under_way == 4
+    member.go.set()
+    await until(lambda: len(handled) == 30)
+    await member.consumer.stop()
+    assert (member.most, set(handled.values())) == (4, {1})
+
+
+async def test_a_stop_finishes_and_commits_what_is_under_way(kafka, producer, settings_for) -> None:
+    group, handled = f"g-{new_id()}", Counter()
+    first = Member(settings_for(), group, "m-0", handled)
+    wanted = {await ask(producer, "w") for _ in range(12)}
+    first.wanted = wanted
+    first.go.clear()
+    await first.consumer.start()
+    await until(lambda: first.under_way == 4)
+    stopping = asyncio.create_task(first.consumer.stop())
+    await asyncio.sleep(0.1)
+    first.go.set()
+    await stopping
+    assert sum(handled.values()) == 4
+    second = Member(settings_for(), group, "m-0", handled)
+    second.wanted = wanted
+    await second.consumer.start()
+    await until(lambda: len(handled) == 12)
+    await second.consumer.stop()
+    assert set(handled.values()) == {1}
+
+
+async def test_a_fenced_member_becomes_a_new_one(kafka, producer, settings_for) -> None:
+    handled: Counter[str] = Counter()
+    member = Member(settings_for(), f"g-{new_id()}", "m-0", handled)
+    member.wanted = {await ask(producer, "w")}
+    await member.consumer.start()
+    await until(lambda: len(handled) == 1)
+    fenced = member.consumer._consumer
+    # What is left when the broker's answer to a join was lost: it knows us by another member id.
+    fenced._coordinator.member_id = "lost"
+    fenced._coordinator.request_rejoin()
+    await asyncio.sleep(1.0)
+    later = {await ask(producer, "w") for _ in range(10)}
+    member.wanted |= later
+    await until(lambda: later <= set(handled))
+    assert member.consumer._consumer is not fenced
+    await member.consumer.stop()
+
+
+async def test_a_rebalance_waits_for_what_is_under_way(kafka, producer, settings_for) -> None:
+    group, handled = f"g-{new_id()}", Counter()
+    one, two = (Member(settings_for(), group, f"m-{n}", handled) for n in range(2))
+    one.wanted = two.wanted = {await ask(producer, "w") for _ in range(20)}
+    one.go.clear()
+    await one.consumer.start()
+    await until(lambda: one.under_way == 4)
+    joining = asyncio.create_task(two.consumer.start())
+    await asyncio.sleep(1.0)
+    assert not joining.done()  # the group waits for the member that is at work
+    one.go.set()
+    await joining
+    await until(lambda: len(handled) == 20)
+    assert set(handled.values()) == {1}
+    await until(lambda: len(one.partitions) == len(two.partitions) == 2)
+    for member in (one, two):
+        await member.consumer.stop()
+
+
+async def test_a_static_member_that_comes_back_causes_no_rebalance(
+    kafka, producer, settings_for
+) -> None:
+    group, handled = f"g-{new_id()}", Counter()
+    settings = settings_for()
+    settings.kafka.session_timeout_ms = 30_000
+    stays, goes = (Member(settings, group, f"m-{n}", handled) for n in range(2))
+    await stays.consumer.start()
+    await goes.consumer.start()
+    await until(lambda: len(stays.partitions) == len(goes.partitions) == 2)
+    generation, had = stays.generation, goes.partitions
+    await goes.consumer.stop()
+    back = Member(settings, group, "m-1", handled)
+    # Known before they are sent: one of the two is reading already.
+    back.wanted = stays.wanted = {new_id() for _ in range(20)}
+    for request_id in stays.wanted:
+        await ask(producer, "w", request_id=request_id)
+    await back.consumer.start()
+    await until(lambda: len(handled) == 20)
+    assert back.partitions == had
+    assert (stays.generation, back.generation) == (generation, generation)
+    assert set(handled.values()) == {1}
+    for member in (stays, back):
+        await member.consumer.stop()
+
+
+async def test_a_stuck_lane_does_not_hold_up_the_fast_one(kafka, producer, settings_for) -> None:
+    workload, seen, go = new_id(), [], asyncio.Event()
+
+    async def handler(events) -> None:
+        for event in events:
+            if event.workload == workload:
+                if event.data.priority == "normal":
+                    await go.wait()
+                seen.append(event.data.priority)
+
+    service = Service("guardrails", settings_for())
+    service.stream(f"s-{workload}", [InferenceRequested], handler)
+    async with service.running():
+        for _ in range(5):
+            await ask(producer, workload)
+        await ask(producer, workload, "high")
+        await until(lambda: seen)
+        assert seen == ["high"]
+        go.set()
+        await until(lambda: len(seen) == 6)

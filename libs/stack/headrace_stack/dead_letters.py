@@ -1,0 +1,283 @@
+"""Dead letters as an operator sees them: read, chosen, sent back, and the record of who did it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka.errors import KafkaError
+
+from headrace_events import Event, InvalidEvent, new_id, parse
+from headrace_events.catalogue import EVENT_TYPES
+from headrace_events.monitoring import DeadLetterReplayed
+from headrace_events.topics import ALERTS, BY_NAME, dlq
+from headrace_stack.errors import StackError
+from headrace_stack.services import SERVICES
+
+ORIGIN = "headrace_dlq_"
+REPLAY_HEADER = "headrace_replay_id"
+_POLL_MS = 300
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One dead letter: where it lies, where it came from, why, and the record itself."""
+
+    service: str
+    partition: int
+    offset: int
+    topic: str
+    origin: str
+    """`topic/partition/offset` that it was consumed from."""
+    error: str
+    attempts: int
+    at: datetime
+    event_id: str | None
+    event_type: str | None
+    workload: str | None
+    key: bytes | None = field(repr=False)
+    value: bytes | None = field(repr=False)
+    headers: tuple[tuple[str, bytes], ...] = field(repr=False)
+    replays: tuple[DeadLetterReplayed, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What a person types to mean this one."""
+        return f"{self.service}/{self.partition}/{self.offset}"
+
+    def describe(self) -> dict[str, Any]:
+        """Everything but the payload, as JSON."""
+        return {
+            "name": self.name,
+            "service": self.service,
+            "origin": self.origin,
+            "error": self.error,
+            "attempts": self.attempts,
+            "time": self.at.isoformat(),
+            "event_id": self.event_id,
+            "event_type": self.event_type,
+            "workload": self.workload,
+            "bytes": len(self.value or b""),
+            "replays": [r.model_dump(mode="json") for r in self.replays],
+        }
+
+    def problem(self) -> str | None:
+        """Say what is wrong with the record for this release, naming fields and not values."""
+        try:
+            raw = parse(dict(self.headers), self.value)
+            model = EVENT_TYPES.get(raw.type)
+            if model is None:
+                return f"this release knows no event type {raw.type}"
+            raw.load(model)
+        except InvalidEvent as error:
+            return str(error)
+        return None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which dead letters are meant; what is not given does not matter."""
+
+    service: str | None = None
+    topic: str | None = None
+    error: str | None = None
+    type: str | None = None
+    workload: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    ids: tuple[str, ...] = ()
+    """Names (`ingest/0/17`) or event ids."""
+
+    def takes(self, letter: DeadLetter) -> bool:
+        """Say whether a dead letter is meant."""
+        wanted = (
+            (self.topic, letter.topic),
+            (self.error, letter.error),
+            (self.workload, letter.workload),
+        )
+        if any(want is not None and want != found for want, found in wanted):
+            return False
+        if self.type and not f"{letter.event_type or ''}.".startswith(f"{self.type}."):
+            return False
+        if (self.since and letter.at < self.since) or (self.until and letter.at >= self.until):
+            return False
+        return not self.ids or letter.name in self.ids or letter.event_id in self.ids
+
+    def services(self) -> list[str]:
+        """The services whose dead letters are looked through."""
+        known = [service.name for service in SERVICES]
+        if self.service is None:
+            return known
+        if self.service not in known:
+            raise StackError(f"No service is called {self.service}. Services: {', '.join(known)}.")
+        return [self.service]
+
+
+async def find(bootstrap: str, choice: Choice) -> list[DeadLetter]:
+    """Return the chosen dead letters, oldest first, with what was replayed of them."""
+    by_topic = {dlq(name): name for name in choice.services()}
+    letters: list[DeadLetter] = []
+    replays: dict[tuple[str, int, int], list[DeadLetterReplayed]] = {}
+    async for record in _all_of(bootstrap, [*by_topic, ALERTS]):
+        if record.topic == ALERTS:
+            if (done := _replay_of(record)) is not None:
+                replays.setdefault((done.service, done.partition, done.offset), []).append(done)
+            continue
+        letter = _letter(by_topic[record.topic], record)
+        if choice.takes(letter):
+            letters.append(letter)
+    return [
+        DeadLetter(
+            **{
+                **vars(letter),
+                "replays": tuple(
+                    replays.get((letter.service, letter.partition, letter.offset), ())
+                ),
+            }
+        )
+        for letter in sorted(letters, key=lambda letter: letter.at)
+    ]
+
+
+async def replay(
+    bootstrap: str, letters: Sequence[DeadLetter], *, operator: str, reason: str
+) -> AsyncIterator[tuple[DeadLetter, str]]:
+    """Send each back to its topic, in order; write the record of it; yield it with its replay id.
+
+    First the record, then the note: a kill between them lets it be sent again, which the
+    consumers' inboxes drop. The other way round it would never be sent.
+    """
+    async with _producer(bootstrap) as producer:
+        for letter in letters:
+            if letter.topic not in BY_NAME:
+                raise StackError(
+                    f"{letter.name} came from {letter.topic or 'an unknown topic'}, which is no "
+                    "topic of this release: nothing more was sent back."
+                )
+            replay_id = new_id()
+            headers = [*plain_headers(letter), (REPLAY_HEADER, replay_id.encode())]
+            await producer.send_and_wait(letter.topic, letter.value, letter.key, headers=headers)
+            note = Event[DeadLetterReplayed].new(
+                DeadLetterReplayed(
+                    replay_id=replay_id,
+                    service=letter.service,
+                    partition=letter.partition,
+                    offset=letter.offset,
+                    topic=letter.topic,
+                    error=letter.error,
+                    event_id=letter.event_id,
+                    event_type=letter.event_type,
+                    operator=operator,
+                    reason=reason,
+                ),
+                source="stack",
+                workload=letter.workload or "headrace",
+                subject=letter.name,
+            )
+            await producer.send_and_wait(
+                note.topic,
+                note.body(),
+                note.workload.encode(),
+                headers=[(name, value.encode()) for name, value in note.headers().items()],
+            )
+            yield letter, replay_id
+
+
+def plain_headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
+    """Return the headers that the record had before it was a dead letter."""
+    ours = (ORIGIN, REPLAY_HEADER)
+    return [(name, value) for name, value in letter.headers if not name.startswith(ours)]
+
+
+def _letter(service: str, record: "ConsumerRecord[Any, Any]") -> DeadLetter:
+    headers = dict(record.headers)
+
+    def text(name: str) -> str | None:
+        value = headers.get(name)
+        return value.decode(errors="replace") if value is not None else None
+
+    def origin(name: str) -> str:
+        return text(f"{ORIGIN}{name}") or "?"
+
+    written = text(f"{ORIGIN}time")
+    attempts = origin("attempts")
+    return DeadLetter(
+        service=service,
+        partition=record.partition,
+        offset=record.offset,
+        topic=origin("topic"),
+        origin=f"{origin('topic')}/{origin('partition')}/{origin('offset')}",
+        error=origin("error"),
+        attempts=int(attempts) if attempts.isdigit() else 0,
+        at=(
+            datetime.fromisoformat(written)
+            if written
+            else datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        ),
+        event_id=text("ce_id"),
+        event_type=text("ce_type"),
+        workload=text("ce_workload"),
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+    )
+
+
+def _replay_of(record: "ConsumerRecord[Any, Any]") -> DeadLetterReplayed | None:
+    try:
+        raw = parse(dict(record.headers), record.value)
+        return raw.load(DeadLetterReplayed).data if raw.type == DeadLetterReplayed.TYPE else None
+    except InvalidEvent:
+        return None  # somebody else's poison on the same topic
+
+
+async def _all_of(
+    bootstrap: str, names: Iterable[str]
+) -> AsyncIterator["ConsumerRecord[Any, Any]"]:
+    consumer = AIOKafkaConsumer(
+        *names,
+        bootstrap_servers=bootstrap,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+    )
+    try:
+        await consumer.start()
+        ends = await consumer.end_offsets(consumer.assignment())
+        while [p for p, end in ends.items() if await consumer.position(p) < end]:
+            for batch in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
+                for record in batch:
+                    yield record
+    except (KafkaError, OSError) as error:
+        raise _away(bootstrap, error) from error
+    finally:
+        # aiokafka's stop() fails when its tasks have not had a turn yet.
+        await asyncio.sleep(0.05)
+        await consumer.stop()
+
+
+@asynccontextmanager
+async def _producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        acks="all",
+        enable_idempotence=True,
+        max_request_size=2 * 1024 * 1024,
+    )
+    try:
+        await producer.start()
+        yield producer
+    except (KafkaError, OSError) as error:
+        raise _away(bootstrap, error) from error
+    finally:
+        await producer.stop()
+
+
+def _away(bootstrap: str, error: Exception) -> StackError:
+    return StackError(
+        f"Kafka at {bootstrap} does not answer ({type(error).__name__}). "
+        "`headrace status` shows whether it runs."
+    )

@@ -1,0 +1,81 @@
+"""A checkout of the release before, and a stack that takes parts of it."""
+
+import io
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace_stack import releases
+from headrace_stack.testing import RunningStack
+
+ROOT = Path(__file__).parents[2]
+BASELINE = releases.read_baseline(ROOT / "schemas")
+
+
+@pytest.fixture(scope="session")
+def baseline_commit() -> str:
+    """Return the release's commit, if this clone has it."""
+    commit = BASELINE.commit
+    known = subprocess.run(
+        ["git", "-C", str(ROOT), "cat-file", "-e", f"{commit}^{{commit}}"],
+        capture_output=True,
+        check=False,
+    )
+    if known.returncode:
+        pytest.skip(f"commit {commit[:10]} of release {BASELINE.version} is not in this clone")
+    return commit
+
+
+@pytest.fixture(scope="session")
+def released(baseline_commit: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the whole release: unpacked, so that nothing of it stays in .git."""
+    packed = releases.git(ROOT, "archive", baseline_commit)
+    folder = tmp_path_factory.mktemp("released")
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+Checkout = Callable[[str], Path]
+
+
+@pytest.fixture
+def checkout(released: Path) -> Checkout:
+    """Return `checkout(service)`: the release, able to run that service.
+
+    With another lock than ours it gets an environment of its own, else ours fits.
+    """
+
+    def make(service: str) -> Path:
+        if (released / "uv.lock").read_bytes() != (ROOT / "uv.lock").read_bytes():
+            uv = shutil.which("uv")
+            if uv is None:
+                pytest.skip("uv is missing, and the release has another uv.lock")
+            subprocess.run(
+                [uv, "sync", "--quiet", "--locked", "--no-dev", "--inexact",
+                 "--package", f"headrace-{service}"],
+                cwd=released, check=True,
+            )  # fmt: skip
+        return released
+
+    return make
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Callable[..., RunningStack]]:
+    """Return `up(*parts)`: a stack of these parts, taken down afterwards."""
+    running = RunningStack(tmp_path / ".headrace")
+
+    def start(*parts: str) -> RunningStack:
+        only = ("--only", ",".join(parts)) if parts else ()
+        done = running.headrace("up", "--detach", *only)
+        if done.returncode:
+            pytest.fail(f"the stack did not come up: {done.stdout}{done.stderr}")
+        return running
+
+    yield start
+    running.headrace("down")
