@@ -23,8 +23,8 @@ _LOG = structlog.get_logger(__name__)
 _POLL_MS = 200  # bounds an idle poll, and so how long a drain waits for it
 _FETCH_WAIT_MS = 100
 _RETRY_SECONDS = 1.0
-# A commit is a write for the broker, as dear as a batch of events. After a kill what was done in the
-# meantime is done again, under the same ids.
+# A commit is a write for the broker, as dear as a batch of events. After a kill what was done in
+# the meantime is done again, under the same ids.
 _COMMIT_SECONDS = 0.1
 _MOST_FAILURES = 5  # polls in a row
 _MOST_HEARTBEAT_MS = 3_000
