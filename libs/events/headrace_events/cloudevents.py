@@ -25,6 +25,7 @@ _STRUCTURED = "application/cloudevents+json"
 _REQUIRED = ("id", "source", "type", "specversion")
 _OPTIONAL = ("subject", "time", "dataschema", "datacontenttype")
 _KNOWN = frozenset({*_REQUIRED, *_OPTIONAL, *EXTENSIONS, *TRACE_HEADERS})
+_KEPT = ("id", "source", "subject", "time", *EXTENSIONS, *TRACE_HEADERS)
 _NAME = re.compile(r"[a-z0-9]+")
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+\s*(;.*)?", re.ASCII)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -50,11 +51,11 @@ def parse(headers: Mapping[str, str | bytes], value: bytes | None) -> RawEvent:
         attributes["datacontenttype"] = content_type or CONTENT_TYPE
         payload = value or b""
     _check(attributes)
-    kept: dict[str, Any]
-    kept = {k: attributes[k] for k in ("id", "source", "subject", "time") if k in attributes}
-    kept |= {k: attributes[k] for k in (*EXTENSIONS, *TRACE_HEADERS) if attributes.get(k)}
     # Trace context: the record's own headers, or the extension of a structured event.
-    kept |= {k: text[k] for k in TRACE_HEADERS if text.get(k)}
+    for name in TRACE_HEADERS:
+        if text.get(name):
+            attributes[name] = text[name]
+    kept: dict[str, Any] = {name: attributes[name] for name in _KEPT if attributes.get(name)}
     kept.setdefault("workload", "")
     kept.setdefault("subject", kept["workload"])
     kept.setdefault("time", datetime.now(UTC))

@@ -3,10 +3,11 @@
 import builtins
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from headrace_events.ids import derived_id, new_id
 
@@ -134,14 +135,18 @@ class Event(BaseModel, Generic[DataT_co]):
 
 
 DataT = TypeVar("DataT", bound=EventData)
+# Once: pydantic looks a parametrised class up at each subscription, which takes as long as the
+# validation. The payload is validated by its own model.
+_AnyEvent = Event[Any]
 
 
-class RawEvent(BaseModel):
+@dataclass(slots=True)
+class RawEvent:
     """An event before its payload is validated: attributes and undecoded data."""
 
     type: str
     attributes: dict[str, Any]
-    payload: Any = Field(repr=False)
+    payload: Any = field(repr=False)
     """Bytes of JSON, or in structured mode the JSON value itself."""
     datacontenttype: str = CONTENT_TYPE
 
@@ -158,7 +163,7 @@ class RawEvent(BaseModel):
                 else model.model_validate(self.payload, extra="ignore")
             )
             # model_construct would skip the attributes' checks; the payload is validated already.
-            return Event[DataT].model_validate({**self.attributes, "data": data})
+            return _AnyEvent.model_validate({**self.attributes, "data": data})
         except ValidationError as error:
             fields = sorted({_path(e["loc"]) + ": " + e["type"] for e in error.errors()})
             # `from None`: pydantic's own message quotes the input, which may be a user's text.

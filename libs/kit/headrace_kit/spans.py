@@ -23,6 +23,7 @@ from opentelemetry.trace import (
     StatusCode,
     TraceFlags,
 )
+from opentelemetry.trace.span import TraceState
 from opentelemetry.util.types import AttributeValue
 
 _SAMPLED, _NOT_SAMPLED = TraceFlags(TraceFlags.SAMPLED), TraceFlags(TraceFlags.DEFAULT)
@@ -148,20 +149,36 @@ class RateLimitedTracer(trace.Tracer):
     ) -> Span:
         """Start a span below the one in `context` (or the current one)."""
         parent = trace.get_current_span(context).get_span_context()
-        if parent.is_valid:
-            trace_id, parent_id, state = parent.trace_id, parent.span_id, parent.trace_state
-            sampled = bool(parent.trace_flags & TraceFlags.SAMPLED)
-        else:
-            trace_id, parent_id, state = random.getrandbits(128), 0, None
-            sampled = self._limit.take()
-            if not sampled:
-                self._on_unsampled()
+        if not parent.is_valid:
+            return self.start_root(name, kind, attributes or {})
+        sampled = bool(parent.trace_flags & TraceFlags.SAMPLED)
+        ids = (parent.trace_id, parent.span_id)
+        return self.start_below(name, *ids, sampled, parent.trace_state, kind, attributes or {})
+
+    def start_root(self, name: str, kind: SpanKind, attributes: Mapping[str, Any]) -> Span:
+        """Start a trace, which is recorded if the rate allows."""
+        sampled = self._limit.take()
+        if not sampled:
+            self._on_unsampled()
+        trace_id = random.getrandbits(128)
+        return self.start_below(name, trace_id, 0, sampled, None, kind, attributes)
+
+    def start_below(
+        self,
+        name: str,
+        trace_id: int,
+        parent_id: int,
+        sampled: bool,
+        state: TraceState | None,
+        kind: SpanKind,
+        attributes: Mapping[str, Any],
+    ) -> Span:
+        """Start a span below a parent that is given by its ids."""
         flags = _SAMPLED if sampled else _NOT_SAMPLED
-        span_id = random.getrandbits(64)
-        own = SpanContext(trace_id, span_id, False, flags, state)
+        own = SpanContext(trace_id, random.getrandbits(64), False, flags, state)
         if not sampled:
             return NonRecordingSpan(own)
-        found = {**attributes, **self._attributes} if attributes else dict(self._attributes)
+        found = {**attributes, **self._attributes}
         return RecordedSpan(name, own, parent_id, kind, found, self._on_end)
 
     # The API's own decorator, which also takes coroutines, is private to it.

@@ -1,5 +1,6 @@
 """The hot path: micro-batches without a database, at least once, with derived ids."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -45,6 +46,7 @@ class Stream:
         self._publish = publish
         self._dead_letters = dead_letters
         self._policy = policy
+        self._seconds = HANDLER_SECONDS.labels(name)
 
     @property
     def topics(self) -> list[str]:
@@ -83,7 +85,7 @@ class Stream:
         if not events:
             return
         try:
-            with HANDLER_SECONDS.labels(self.name).time():
+            with self._seconds.time():
                 await self._handle(events, kept)
         finally:
             for span in spans:
@@ -123,8 +125,8 @@ class Stream:
                 error=type(error).__name__,
             )
             return error
-        for event in events:
-            EVENTS_HANDLED.labels(event.type, "done").inc()
+        for name, count in Counter(event.type for event in events).items():
+            EVENTS_HANDLED.labels(name, "done").inc(count)
         return None
 
     async def _give_up(

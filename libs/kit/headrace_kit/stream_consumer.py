@@ -23,6 +23,9 @@ _LOG = structlog.get_logger(__name__)
 _POLL_MS = 200  # bounds an idle poll, and so how long a drain waits for it
 _FETCH_WAIT_MS = 100
 _RETRY_SECONDS = 1.0
+# A commit is a write for the broker, as dear as a batch of events. After a kill what was done in
+# the meantime is done again, under the same ids.
+_COMMIT_SECONDS = 0.1
 _MOST_FAILURES = 5  # polls in a row
 _MOST_HEARTBEAT_MS = 3_000
 _BEFORE_REBALANCE_TIMEOUT = 0.8  # of it; past it the group goes on without us
@@ -221,7 +224,9 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         while True:
             await self._dirty.wait()
             self._dirty.clear()
-            if not await self._commit():
+            if await self._commit():
+                await asyncio.sleep(_COMMIT_SECONDS)
+            else:
                 await asyncio.sleep(_RETRY_SECONDS)
                 self._dirty.set()
 

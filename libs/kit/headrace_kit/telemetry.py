@@ -27,6 +27,7 @@ from headrace_kit.settings import Telemetry
 from headrace_kit.spans import RateLimitedTracer, RateLimitedTracerProvider
 
 _TRACER = trace.get_tracer("headrace")
+_ours: RateLimitedTracer | None = None
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _EMPTY = Context()
 
@@ -66,18 +67,50 @@ def configure(service: str, version: str, settings: Telemetry) -> RateLimitedTra
     )
     provider = RateLimitedTracerProvider(tracer, exporter.shutdown)
     trace.set_tracer_provider(provider)
+    global _ours  # noqa: PLW0603 - as the API keeps its provider
+    _ours = tracer
     return provider
 
 
 def context_of(traceparent: str | None, tracestate: str | None = None) -> Context:
     """Return the context that a W3C header pair describes (empty when there is none)."""
-    found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    found = _read(traceparent)
     if found is None:
         return _EMPTY
-    trace_id, span_id, flags = (int(part, 16) for part in found.groups())
-    state = TraceState.from_header([tracestate]) if tracestate else None
-    parent = SpanContext(trace_id, span_id, True, TraceFlags(flags & TraceFlags.SAMPLED), state)
-    return set_span_in_context(NonRecordingSpan(parent), _EMPTY) if parent.is_valid else _EMPTY
+    trace_id, span_id, sampled = found
+    flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
+    parent = SpanContext(trace_id, span_id, True, flags, _state(tracestate))
+    return set_span_in_context(NonRecordingSpan(parent), _EMPTY)
+
+
+def _read(traceparent: str | None) -> tuple[int, int, bool] | None:
+    """Return trace id, span id and the sampled flag of a W3C header, None if it is not valid."""
+    found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    if found is None:
+        return None
+    trace_id, span_id, flags = found.groups()
+    ids = int(trace_id, 16), int(span_id, 16)
+    return (*ids, bool(int(flags, 16) & TraceFlags.SAMPLED)) if all(ids) else None
+
+
+def _state(tracestate: str | None) -> TraceState | None:
+    return TraceState.from_header([tracestate]) if tracestate else None
+
+
+def _start_below(
+    name: str,
+    kind: SpanKind,
+    traceparent: str | None,
+    tracestate: str | None,
+    attributes: dict[str, Any],
+) -> Span:
+    """Start a span below a W3C header; the API's way there makes two objects more for each."""
+    if _ours is None:
+        return _TRACER.start_span(name, context_of(traceparent, tracestate), kind, attributes)
+    parent = _read(traceparent)
+    if parent is None:
+        return _ours.start_root(name, kind, attributes)
+    return _ours.start_below(name, *parent, _state(tracestate), kind, attributes)
 
 
 def traceparent_of(span: Span) -> str | None:
@@ -109,13 +142,19 @@ def start_span(
     return _TRACER.start_span(name, context=parent, kind=kind, attributes=dict(attributes or {}))
 
 
+def start_inner_span(name: str, traceparent: str | None, attributes: dict[str, Any]) -> Span:
+    """Start the span of work within a service, below a W3C header; the caller ends it."""
+    return _start_below(name, SpanKind.INTERNAL, traceparent, None, attributes)
+
+
 def start_consumer_span(raw: RawEvent, record: "ConsumerRecord[Any, Any]", group: str) -> Span:
     """Start the span of handling one record, below its sender's."""
     known = raw.attributes
-    return _TRACER.start_span(
+    return _start_below(
         f"process {record.topic}",
-        context_of(known.get("traceparent"), known.get("tracestate")),
         SpanKind.CONSUMER,
+        known.get("traceparent"),
+        known.get("tracestate"),
         {
             SYSTEM: "kafka",
             OPERATION: "process",
@@ -133,10 +172,11 @@ def start_consumer_span(raw: RawEvent, record: "ConsumerRecord[Any, Any]", group
 
 def start_producer_span(event: Event[Any]) -> Span:
     """Start the span of sending one event, below the span that the event was made in."""
-    return _TRACER.start_span(
+    return _start_below(
         f"send {event.topic}",
-        context_of(event.traceparent, event.tracestate),
         SpanKind.PRODUCER,
+        event.traceparent,
+        event.tracestate,
         {
             SYSTEM: "kafka",
             OPERATION: "send",

@@ -5,8 +5,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
-from opentelemetry.trace import SpanKind
-
 from headrace_events.workload import Manifest
 from headrace_kit import telemetry
 from headrace_serving.core.batching import Batcher, DeadlineExceeded, Generated, Overloaded
@@ -59,12 +57,7 @@ class Generator:
             "headrace.arm": choice.arm,
         }
         # Not the `span` context manager: an async generator may be resumed in another context.
-        opened = telemetry.start_span(
-            "generate",
-            SpanKind.INTERNAL,
-            telemetry.context_of(request.traceparent),
-            attributes,
-        )
+        opened = telemetry.start_inner_span("generate", request.traceparent, attributes)
         try:
             async for piece in self._batcher.stream(
                 choice.model.base,

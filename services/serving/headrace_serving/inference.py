@@ -97,15 +97,21 @@ class AdmittedHandler:
         """Generate, publishing the parts of a stream on the way."""
         started = time.perf_counter()
         parts = _Parts(event, self._publish)
+        generated: InferenceGenerated | None = None
+        # To the end: generators that are left before it are closed by the event loop, each in a
+        # task of its own.
         async for choice, piece in self._generator.patiently(
             manifest, asked, self._patience_seconds
         ):
             if isinstance(piece, str):
                 await parts.add(piece)
                 continue
+            seconds = time.perf_counter() - started
             await parts.flush()
-            return _generated(event, choice, piece, time.perf_counter() - started)
-        raise EngineError("the engine ended without an answer")
+            generated = _generated(event, choice, piece, seconds)
+        if generated is None:
+            raise EngineError("the engine ended without an answer")
+        return generated
 
     async def _manifest(self, workload: str) -> Manifest | None:
         """Our copy of a manifest may be a moment behind that of guardrails."""

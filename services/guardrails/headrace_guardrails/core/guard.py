@@ -83,13 +83,13 @@ def judge_messages(messages: Sequence[Message], policy: Policy) -> JudgedMessage
         verdicts.append(CHECKS["length"]("".join(m.content for m in messages), policy))
         if verdicts[0].action == "block":
             return JudgedMessages(tuple(messages), tuple(verdicts), {})
-    rest = replace(policy, input=tuple(c for c in policy.input if c != "length"))
-    trusted = replace(rest, input=tuple(c for c in rest.input if c != "injection"))
+    rest, trusted = policy.without("length"), policy.without("length", "injection")
     for message in messages:
         judged = judge(message.content, trusted if message.role == "system" else rest, "input")
         verdicts += judged.verdicts
         redactions.update(judged.redactions)
-        kept.append(message.model_copy(update={"content": judged.text}))
+        same = judged.text == message.content
+        kept.append(message if same else message.model_copy(update={"content": judged.text}))
         if judged.blocked:
             break
     return JudgedMessages(tuple(kept), _merged(verdicts), dict(redactions))
@@ -100,7 +100,10 @@ def _merged(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
     gravity = {"pass": 0, "redact": 1, "block": 2}
     merged: dict[str, Verdict] = {}
     for verdict in verdicts:
-        known = merged.get(verdict.check, Verdict(verdict.check))
+        known = merged.get(verdict.check)
+        if known is None:
+            merged[verdict.check] = replace(verdict, findings=()) if verdict.findings else verdict
+            continue
         worse = max(known, verdict, key=lambda v: gravity[v.action])
         merged[verdict.check] = Verdict(
             verdict.check,

@@ -64,7 +64,9 @@ def admit(
     if judged.blocked:
         detail = f"check {judged.blocked.check}: {', '.join(judged.blocked.labels)}"
         return [*facts, _rejected(request, around, "guardrail", detail, "input")]
-    admitted = request.model_copy(update={"messages": judged.messages})
+    admitted = request
+    if judged.messages != request.messages:
+        admitted = request.model_copy(update={"messages": judged.messages})
     facts.append(
         InferenceAdmitted(
             request=admitted, received_at=around.received_at, redactions=judged.redactions

@@ -1,8 +1,10 @@
 """How an injection phrase is written down and scored."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import ahocorasick
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,26 @@ def phrase(label: str, weight: float, hints: str, pattern: str) -> Phrase:
     return Phrase(label, weight, tuple(hints.split("|")), re.compile(pattern))
 
 
-def score(text: str, phrases: Iterable[Phrase]) -> tuple[float, Sequence[str]]:
-    """Sum of the weights of the phrases that occur (each counts once), and their labels."""
-    total, labels = 0.0, []
-    for candidate in phrases:
-        if any(hint in text for hint in candidate.hints) and candidate.pattern.search(text):
-            total += candidate.weight
-            labels.append(candidate.label)
-    return total, labels
+class PhraseBook:
+    """Phrases, and one automaton that finds the hints of all of them in one pass of a text."""
+
+    def __init__(self, phrases: Sequence[Phrase]) -> None:
+        self._phrases = tuple(phrases)
+        by_hint: dict[str, set[int]] = {}
+        for number, candidate in enumerate(self._phrases):
+            for hint in candidate.hints:
+                if not hint:
+                    raise ValueError(f"a phrase of {candidate.label} has an empty hint")
+                by_hint.setdefault(hint, set()).add(number)
+        self._hints = ahocorasick.Automaton()
+        for hint, numbers in by_hint.items():
+            self._hints.add_word(hint, numbers)
+        self._hints.make_automaton()
+
+    def score(self, text: str) -> tuple[float, Sequence[str]]:
+        """Sum of the weights of the phrases that occur (each counts once), and their labels."""
+        hinted: set[int] = set()
+        for _, numbers in self._hints.iter(text):
+            hinted |= numbers
+        found = [self._phrases[n] for n in sorted(hinted) if self._phrases[n].pattern.search(text)]
+        return sum((p.weight for p in found), 0.0), [p.label for p in found]

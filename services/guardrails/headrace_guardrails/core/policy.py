@@ -1,6 +1,7 @@
 """Which checks a workload wants, and how strict they are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from headrace_events.workload import Manifest
@@ -18,9 +19,18 @@ class Policy:
     max_chars: int
     pii: Literal["redact", "block"]
 
+    def without(self, *checks: str) -> "Policy":
+        """Return the policy with fewer input checks; made once for each policy."""
+        return _without(self, checks)
+
     def checks(self, stage: Stage) -> tuple[str, ...]:
         """Names of the checks of one stage."""
         return self.input if stage == "input" else self.output
+
+
+@lru_cache(maxsize=1024)
+def _without(policy: Policy, checks: tuple[str, ...]) -> Policy:
+    return replace(policy, input=tuple(c for c in policy.input if c not in checks))
 
 
 # What /v1/moderations holds a text against when no workload is named: everything.

@@ -61,14 +61,19 @@ class _Waiting:
 
     def abandon(self) -> None:
         """Nobody waits any more; a batch for which that holds of every row ends."""
+        if self.abandoned:
+            return
         self.abandoned = True
-        if self.batch is not None and all(row.abandoned for row in self.batch.rows):
-            self.batch.task.cancel()
+        if self.batch is not None:
+            self.batch.awaited -= 1
+            if not self.batch.awaited:
+                self.batch.task.cancel()
 
 
 @dataclass(slots=True)
 class _Batch:
-    rows: list[_Waiting]
+    awaited: int
+    """Rows that somebody still waits for."""
     task: "asyncio.Task[None]"
 
 
@@ -183,7 +188,7 @@ class Batcher:
     async def _run(self, rows: list[_Waiting]) -> None:
         """Generate; return early when nobody waits for any row."""
         task = asyncio.create_task(self._generate(rows))
-        batch = _Batch(rows, task)
+        batch = _Batch(len(rows), task)
         for row in rows:
             row.batch = batch
         try:
