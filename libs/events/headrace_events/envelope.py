@@ -135,8 +135,8 @@ class Event(BaseModel, Generic[DataT_co]):
 
 
 DataT = TypeVar("DataT", bound=EventData)
-# Once: pydantic looks a parametrised class up at each subscription, which takes as long as the
-# validation. The payload is validated by its own model.
+# Once: pydantic looks a parametrised class up at each subscription. The payload is validated by its
+# own model.
 _AnyEvent = Event[Any]
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -46,7 +45,6 @@ _LOG = structlog.get_logger(__name__)
 _INBOX_CLEANING_SECONDS = 3600.0
 _OUTBOX_LOOK_SECONDS = 2.0
 _WORKLOADS_LOOK_SECONDS = 1.0  # less than a request waits for a manifest (guardrails: 2 s)
-_COLLECT_AFTER = (20_000, 20, 50)  # objects, and collections of the generation before
 _START_FAILED = 3  # uvicorn's own exit code for it
 
 Hook = Callable[[], Awaitable[None]]
@@ -314,7 +312,6 @@ class Service:
     @asynccontextmanager
     async def _lifespan(self, _api: FastAPI) -> AsyncIterator[None]:
         async with self.running():
-            _spare_the_collector()
             yield
 
     @asynccontextmanager
@@ -413,17 +410,6 @@ class Service:
 
     async def _look_at_workloads(self) -> None:
         await self.workloads.refresh(self.database)
-
-
-def _spare_the_collector() -> None:
-    """Leave what the start made out of garbage collection, and collect less often after it.
-
-    Each event makes hundreds of short-lived objects: at Python's defaults the collector walks
-    through all modules and models many times a second.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECT_AFTER)
 
 
 async def _repeat(seconds: float, tick: Hook) -> None:

@@ -132,16 +132,6 @@ def trace_id_of(traceparent: str | None) -> str | None:
     return parts[1] if len(parts) == 4 else None
 
 
-def start_span(
-    name: str,
-    kind: SpanKind,
-    parent: Context | None = None,
-    attributes: Mapping[str, Any] | None = None,
-) -> Span:
-    """Start a span that the caller ends; for batches, where spans overlap."""
-    return _TRACER.start_span(name, context=parent, kind=kind, attributes=dict(attributes or {}))
-
-
 def start_inner_span(name: str, traceparent: str | None, attributes: dict[str, Any]) -> Span:
     """Start the span of work within a service, below a W3C header; the caller ends it."""
     return _start_below(name, SpanKind.INTERNAL, traceparent, None, attributes)
@@ -204,7 +194,7 @@ def span(
     attributes: Mapping[str, Any] | None = None,
 ) -> Iterator[Span]:
     """Open a span; an error sets its status by class name only, for messages may quote users."""
-    opened = start_span(name, kind, parent, attributes)
+    opened = _TRACER.start_span(name, parent, kind, dict(attributes or {}))
     token = otel_context.attach(trace.set_span_in_context(opened, parent))
     try:
         yield opened

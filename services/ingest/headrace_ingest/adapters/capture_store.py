@@ -27,7 +27,7 @@ async def stage(session: AsyncSession, captured: Sequence[tuple[str, Interaction
         )
     )
     new = [pair for request_id, pair in by_id.items() if request_id not in known]
-    # Not by the ORM's unit of work, which takes several times as long for rows nobody will touch.
+    # In bulk, not by the ORM's unit of work: nobody touches these rows as objects.
     rows = [
         {
             "request_id": c.request_id,
