@@ -69,6 +69,9 @@ def faults(
     unknown = sorted(set(names) - set(FAULTS))
     if unknown:
         raise typer.BadParameter(f"no fault is called {', '.join(unknown)}: {', '.join(FAULTS)}")
+    if keep and any((keep / name).exists() for name in names):
+        # What an earlier run stored would be counted as effects of this one.
+        raise typer.BadParameter(f"{keep} holds an earlier run: name an empty folder for --keep")
     root = keep or Path(tempfile.mkdtemp(prefix="headrace-faults-"))
     rows = _run_all(console, names, root, short=short)
     if not keep and all(row.passed for row in rows):

@@ -1,15 +1,22 @@
 """FastStream's side: a subscriber that hands untouched records over, commits after the work."""
 
+import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from aiokafka import ConsumerRecord
+import structlog
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
+from headrace_kit.metrics import REBALANCES, REJOINS
 from headrace_kit.settings import Kafka
+from headrace_kit.silence import Silence, give_up
 from headrace_kit.stream_consumer import membership
+
+_LOG = structlog.get_logger(__name__)
+_WATCH_SECONDS = 1.0
 
 OnRecord = Callable[["ConsumerRecord[Any, Any]"], Awaitable[None]]
 
@@ -50,18 +57,69 @@ def _consumer_options(settings: Kafka, instance: str) -> dict[str, Any]:
     }
 
 
-def subscribe_one(
-    broker: KafkaBroker,
-    topics: Sequence[str],
-    handler: OnRecord,
-    *,
-    group: str,
-    instance: str,
-    settings: Kafka,
-) -> None:
-    """Hand over records one at a time, in order, committing each after its handler returned."""
+class ControlSubscriber(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
+    """Hands over records one at a time, in order, committing each after its handler returned."""
 
-    async def on_record(record: Any) -> None:
-        await handler(record)
+    def __init__(
+        self,
+        broker: KafkaBroker,
+        topics: Sequence[str],
+        handler: OnRecord,
+        *,
+        group: str,
+        instance: str,
+        settings: Kafka,
+    ) -> None:
+        self._handler = handler
+        self._group = group
+        self._settings = settings
+        self._joined = False
+        self._busy = False
+        self._subscriber = broker.subscriber(
+            *topics, group_id=group, listener=self, **_consumer_options(settings, instance)
+        )
+        self._subscriber(self._on_record)
 
-    broker.subscriber(*topics, group_id=group, **_consumer_options(settings, instance))(on_record)
+    async def _on_record(self, record: Any) -> None:
+        self._busy = True
+        try:
+            await self._handler(record)
+        finally:
+            self._busy = False
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """A rebalance begins."""
+        self._joined = False
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """A rebalance ended."""
+        REBALANCES.labels(self._group).inc()
+        self._joined = True
+
+    async def watch(self) -> None:
+        """Join the group anew whenever Kafka is silent for too long; runs until cancelled."""
+        silence = Silence()
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            if self._busy:  # nobody asks
+                silence.end()
+                continue
+            silent = silence.seconds(self._subscriber.consumer, joined=self._joined)
+            if silent > self._settings.silence_seconds:
+                await self._join_anew()
+                silence.end()
+
+    async def _join_anew(self) -> None:
+        _LOG.warning("joins anew", group=self._group)
+        REJOINS.labels(self._group).inc()
+        while True:
+            self._joined = False
+            await give_up(self._subscriber.consumer)
+            await self._subscriber.stop()
+            try:
+                await self._subscriber.start()
+            except Exception as error:  # noqa: BLE001 - there is no lane without a member
+                _LOG.warning("cannot join", group=self._group, error=type(error).__name__)
+                await asyncio.sleep(_WATCH_SECONDS)
+            else:
+                return

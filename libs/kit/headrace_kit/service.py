@@ -20,7 +20,7 @@ from headrace_events.monitoring import AlertRaised
 from headrace_events.workload import WorkloadApplied
 from headrace_kit import logs, telemetry
 from headrace_kit.broadcast import Heard
-from headrace_kit.broker import make_broker, subscribe_one
+from headrace_kit.broker import ControlSubscriber, make_broker
 from headrace_kit.consumer import ControlConsumer, Handler
 from headrace_kit.database import Database
 from headrace_kit.dead_letters import DeadLetterLimitExceeded, DeadLetters
@@ -283,6 +283,7 @@ class Service:
             self.api,
             host=http.host,
             port=http.port,
+            loop="asyncio",  # docs/adr/0013: aiokafka does not survive a lost connection on uvloop
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=http.drain_seconds,
@@ -322,7 +323,7 @@ class Service:
         await self.database.create()
         await self.workloads.load(self.database)
         await self._producer.start()
-        self._subscribe()
+        control = self._subscribe()
         for hook in self._start_hooks:
             await hook()
         tasks = [asyncio.create_task(self._relay.run(), name="relay")]
@@ -333,6 +334,7 @@ class Service:
         tasks += [asyncio.create_task(_repeat(*periodic)) for periodic in self._periodic]
         tasks.append(asyncio.create_task(self._clean_inbox(), name="inbox"))
         await asyncio.gather(self.broker.start(), self._hot_path.start())
+        watching = asyncio.create_task(control.watch(), name="watch")
         self._started = True
         _LOG.info("ready", instance=self.instance, version=self.version)
         try:
@@ -340,11 +342,12 @@ class Service:
         finally:
             self._started = False
             self._stopping.set()
+            watching.cancel()
             # Consumers first: what they are handling is finished and committed.
             await asyncio.gather(self.broker.stop(), self._hot_path.stop(), return_exceptions=True)
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(watching, *tasks, return_exceptions=True)
             with contextlib.suppress(Exception):  # the rest is published after the restart
                 await asyncio.wait_for(self._relay.publish_batch(), 5)
                 await self._relay.release()
@@ -356,9 +359,9 @@ class Service:
                 await asyncio.to_thread(provider.shutdown)
             _LOG.info("stopped")
 
-    def _subscribe(self) -> None:
+    def _subscribe(self) -> ControlSubscriber:
         kafka = self.settings.kafka
-        subscribe_one(
+        return ControlSubscriber(
             self.broker,
             self._control.topics,
             self._guarded(self._control.consume),

@@ -26,6 +26,9 @@ class Kafka(BaseModel):
     """How long a rebalance waits for members to finish what is under way."""
     max_poll_interval_ms: int = 900_000
     """A consumer that polls nothing for so long is held to be stuck: above any handler's time."""
+    silence_seconds: float = 45.0
+    """A consumer that Kafka has not answered for so long joins its group anew: longer than a
+    rebalance and a session together."""
     drain_seconds: float = 10.0
     """How long a stop waits for records under way; what is not done then is done again later."""
     retry_backoff_seconds: tuple[float, ...] = (0.1, 0.5, 2.0, 5.0)

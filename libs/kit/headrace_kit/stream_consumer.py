@@ -11,21 +11,24 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from headrace_kit.assignment import sticky_assignor
 from headrace_kit.dead_letters import DeadLetterLimitExceeded
 from headrace_kit.metrics import REBALANCES, REJOINS
 from headrace_kit.offsets import Offsets
 from headrace_kit.settings import Kafka
+from headrace_kit.silence import Silence, give_up
 
 _LOG = structlog.get_logger(__name__)
 _POLL_MS = 200  # bounds an idle poll, and so how long a drain waits for it
+_POLL_SECONDS = 5.0  # aiokafka does not count the wait for a rebalance's end
 _FETCH_WAIT_MS = 100
 _RETRY_SECONDS = 1.0
 # A commit is a write for the broker, as dear as a batch of events. After a kill what was done in
 # the meantime is done again, under the same ids.
 _COMMIT_SECONDS = 0.1
+_COMMIT_TIMEOUT_SECONDS = 10.0  # aiokafka tries again for ever, also with a consumer that is closed
 _MOST_FAILURES = 5  # polls in a row
 _MOST_HEARTBEAT_MS = 3_000
 _BEFORE_REBALANCE_TIMEOUT = 0.8  # of it; past it the group goes on without us
@@ -134,6 +137,7 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
 
     async def _poll(self) -> None:
         failures = 0
+        silence = Silence()
         while not self._draining:
             # Not for ever: what keeps aiokafka's coordinator from a rebalance's end it tells to a
             # poll, and waits until there is one.
@@ -141,24 +145,31 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
                 async with asyncio.timeout(_RETRY_SECONDS):
                     await self._assigned.wait()
             most = await self._wait_for_room()
+            batches = {}
             try:
-                batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=most)
-            except ConsumerStoppedError:
-                return
-            except KafkaError as error:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        batches = await self._consumer.getmany(
+                            timeout_ms=_POLL_MS, max_records=most
+                        )
+                failures = 0
+            except Exception as error:  # noqa: BLE001 - a lane outlives whatever its client dies of
                 _LOG.warning("poll failed", group=self._group, error=type(error).__name__)
                 failures += 1
                 await asyncio.sleep(_RETRY_SECONDS)
-                if failures >= _MOST_FAILURES:
-                    await self._join_anew()
-                    failures = 0
-                continue
-            failures = 0
             # Of the assignment that holds now, also where the rebalance came during the poll:
             # aiokafka forgets what it fetched for an older one.
             records = [record for batch in batches.values() for record in batch]
-            if not records or self._draining:
+            if self._draining:
+                return
+            if not records:
+                silent = silence.seconds(self._consumer, joined=self._assigned.is_set())
+                if failures >= _MOST_FAILURES or silent > self._settings.silence_seconds:
+                    await self._join_anew()
+                    failures = 0
+                    silence.end()
                 continue
+            silence.end()
             self._offsets.take(records)
             if self._in_flight is None:
                 await asyncio.wait([self._spawn(records)])
@@ -167,22 +178,21 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
                     self._spawn([record])
 
     async def _join_anew(self) -> None:
-        """Become a new member: aiokafka does not give up a member id that the broker fenced.
+        """Become a new member, as aiokafka does not heal itself of everything.
 
-        A static member is fenced when the broker took it in anew and the answer was lost, as
-        happens when Kafka dies.
+        It keeps a member id that the broker fenced: a static member is fenced when the broker took
+        it in anew and the answer was lost, as happens when Kafka dies.
         """
         _LOG.warning("joins anew", group=self._group)
         REJOINS.labels(self._group).inc()
         while not self._draining:
             self._assigned.clear()
             self._offsets.forget()
-            with contextlib.suppress(KafkaError):
-                await self._consumer.stop()
+            await give_up(self._consumer)
             self._consumer = self._new_member()
             try:
                 await self._consumer.start()
-            except KafkaError as error:
+            except Exception as error:  # noqa: BLE001 - there is no lane without a member
                 _LOG.warning("cannot join", group=self._group, error=type(error).__name__)
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
@@ -236,12 +246,13 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         if not offsets:
             return True
         try:
-            await self._consumer.commit(offsets)
+            async with asyncio.timeout(_COMMIT_TIMEOUT_SECONDS):
+                await self._consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError) as error:
             # The group has moved on: the new owner does these again, with the same outcome ids.
             _LOG.warning("commit refused", group=self._group, error=type(error).__name__)
             return True
-        except (KafkaError, ConsumerStoppedError) as error:
+        except Exception as error:  # noqa: BLE001 - tried again; without commits a lane never ends
             _LOG.warning("commit failed", group=self._group, error=type(error).__name__)
             return False
         self._offsets.committed(offsets)

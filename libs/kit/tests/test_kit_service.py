@@ -167,6 +167,42 @@ async def test_too_many_dead_letters_halt_the_consumer(kafka, producer, settings
         assert b"dead-letter-limit/data-quality" in alert.value
 
 
+@pytest.mark.parametrize("where", ["fetches", "rebalance"])
+async def test_a_control_consumer_that_stands_still_joins_anew(
+    kafka, producer, settings_for, where
+) -> None:
+    settings = settings_for()
+    settings.kafka.silence_seconds = 2.0
+    service = Service("data-quality", settings)
+    workload, seen = new_id(), []
+
+    async def handler(event, uow) -> None:
+        if event.workload == workload:
+            seen.append(event.data.reason)
+
+    async def for_ever(*_: Any, **__: Any) -> None:
+        await asyncio.Event().wait()
+
+    service.on(RecordsRejected, handler)
+    async with service.running():
+        await send(producer, rejected(workload, "before"))
+        await until(lambda: seen == ["before"])
+        (subscriber,) = service.broker.subscribers
+        hurt = subscriber.consumer
+        if where == "fetches":
+            hurt._fetcher._proc_fetch_request = for_ever
+        else:
+            hurt._coordinator._do_rejoin_group = for_ever
+            hurt._coordinator.request_rejoin()
+        await asyncio.sleep(0.7)  # a fetch that was under way ends
+        await send(producer, rejected(workload, "after"))
+        await until(lambda: seen == ["before", "after"])
+        healed = subscriber.consumer
+        assert healed is not hurt
+        await asyncio.sleep(3.0)  # no traffic is no silence
+        assert subscriber.consumer is healed
+
+
 async def test_one_trace_through_stream_and_broker(kafka, producer, settings_for) -> None:
     exporter = InMemorySpanExporter()
     provider = trace.get_tracer_provider()

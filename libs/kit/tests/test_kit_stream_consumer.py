@@ -140,6 +140,88 @@ async def test_a_fenced_member_becomes_a_new_one(kafka, producer, settings_for) 
     await member.consumer.stop()
 
 
+async def _for_ever(*_: Any, **__: Any) -> None:
+    await asyncio.Event().wait()
+
+
+def _fetches_hang(consumer: Any) -> None:
+    consumer._fetcher._proc_fetch_request = _for_ever
+
+
+def _a_rebalance_never_ends(consumer: Any) -> None:
+    consumer._coordinator._do_rejoin_group = _for_ever
+    consumer._coordinator.request_rejoin()
+
+
+def _polls_fail(consumer: Any) -> None:
+    def fail() -> None:
+        raise RuntimeError("the handler is closed")
+
+    consumer._coordinator.check_errors = fail
+
+
+@pytest.mark.parametrize("hurt", [_fetches_hang, _a_rebalance_never_ends, _polls_fail])
+async def test_a_lane_whose_client_stands_still_gets_a_new_one(
+    kafka, producer, settings_for, hurt
+) -> None:
+    handled: Counter[str] = Counter()
+    settings = settings_for()
+    settings.kafka.silence_seconds = 2.0
+    member = Member(settings, f"g-{new_id()}", "m-0", handled)
+    member.wanted = {await ask(producer, "w")}
+    await member.consumer.start()
+    await until(lambda: len(handled) == 1)
+    hurt(hurt_client := member.consumer._consumer)
+    await asyncio.sleep(0.5)  # a fetch that was under way ends
+    later = {new_id() for _ in range(10)}
+    member.wanted |= later
+    for request_id in later:
+        await ask(producer, "w", request_id=request_id)
+    await until(lambda: later <= set(handled))
+    assert member.consumer._consumer is not hurt_client
+    await member.consumer.stop()
+
+
+async def test_no_traffic_is_no_silence(kafka, producer, settings_for) -> None:
+    settings = settings_for()
+    settings.kafka.silence_seconds = 1.0
+    group = f"g-{new_id()}"
+    # Five members for four partitions: one has none.
+    members = [Member(settings, group, f"m-{n}", Counter()) for n in range(5)]
+    await asyncio.gather(*(member.consumer.start() for member in members))
+    await until(lambda: sorted(len(m.partitions) for m in members) == [0, 1, 1, 1, 1])
+    clients = [member.consumer._consumer for member in members]
+    await asyncio.sleep(4.0)
+    assert [member.consumer._consumer for member in members] == clients
+    for member in members:
+        await member.consumer.stop()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the handler is closed"), None])
+async def test_a_commit_that_dies_or_hangs_is_made_again(
+    kafka, producer, settings_for, monkeypatch, error
+) -> None:
+    monkeypatch.setattr("headrace_kit.stream_consumer._COMMIT_TIMEOUT_SECONDS", 1.0)
+    handled: Counter[str] = Counter()
+    member = Member(settings_for(), f"g-{new_id()}", "m-0", handled)
+    await member.consumer.start()
+    client, lane = member.consumer._consumer, member.consumer._offsets
+    commit, fallen = client.commit, asyncio.Event()
+
+    async def once(offsets: Any) -> None:
+        client.commit = commit
+        fallen.set()
+        if error:
+            raise error
+        await _for_ever()
+
+    client.commit = once
+    member.wanted = {await ask(producer, "w")}
+    await asyncio.wait_for(fallen.wait(), 20)
+    await until(lambda: len(handled) == 1 and not lane.committable())
+    await member.consumer.stop()
+
+
 async def test_a_rebalance_waits_for_what_is_under_way(kafka, producer, settings_for) -> None:
     group, handled = f"g-{new_id()}", Counter()
     one, two = (Member(settings_for(), group, f"m-{n}", handled) for n in range(2))

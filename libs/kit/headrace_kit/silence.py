@@ -1,0 +1,62 @@
+"""Kafka's silence towards a consumer, and how to be rid of a consumer that hangs.
+
+A consumer of aiokafka can stand still without an error: a member that the broker fenced, a
+background task that waits for what never comes. Nothing tells its owner, so the owner looks.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+import structlog
+
+_LOG = structlog.get_logger(__name__)
+_STOP_SECONDS = 5.0
+
+
+class Silence:
+    """How long Kafka has not answered a consumer that asks.
+
+    The broker answers every fetch, also with no records, so silence is not the same as no traffic.
+    """
+
+    def __init__(self) -> None:
+        self._oldest: float | None = None
+        self._since = time.monotonic()
+
+    def end(self) -> None:
+        """Count from now: records came, or nobody asked."""
+        self._since = time.monotonic()
+
+    def seconds(self, consumer: Any, *, joined: bool) -> float:
+        """Seconds since every partition of `consumer` has had an answer.
+
+        Without partitions, since it waits for them; a member that is `joined` and has none, because
+        the group has more members than partitions, waits for nothing.
+        """
+        partitions = consumer.assignment() if joined else ()
+        answers = [consumer.last_poll_timestamp(partition) or 0.0 for partition in partitions]
+        oldest = min(answers, default=None)
+        if oldest != self._oldest or (joined and not answers):
+            self._oldest = oldest
+            self.end()
+        return time.monotonic() - self._since
+
+
+async def give_up(consumer: Any) -> None:
+    """Stop a consumer that may hang in its own stop, so that nothing of it goes on."""
+    # Cancelled by the time-out, its stop cancels the task that it waits for.
+    closers = [consumer.stop]
+    # What the stop did not come to; closing twice does no harm.
+    closers += [part.close for part in (consumer._fetcher, consumer._client) if part]
+    for close in closers:
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await close()
+        except (Exception, asyncio.CancelledError) as error:  # whatever it dies of, one follows
+            # aiokafka waits for tasks that it cancelled, and lets their cancellation out.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
+            _LOG.warning("a consumer did not stop", error=type(error).__name__)
+        else:
+            return
