@@ -6,6 +6,7 @@ background task that waits for what never comes. Nothing tells its owner, so the
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -45,18 +46,26 @@ class Silence:
 
 async def give_up(consumer: Any) -> None:
     """Stop a consumer that may hang in its own stop, so that nothing of it goes on."""
-    # Cancelled by the time-out, its stop cancels the task that it waits for.
-    closers = [consumer.stop]
-    # What the stop did not come to; closing twice does no harm.
-    closers += [part.close for part in (consumer._fetcher, consumer._client) if part]
-    for close in closers:
-        try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                await close()
-        except (Exception, asyncio.CancelledError) as error:  # whatever it dies of, one follows
-            # aiokafka waits for tasks that it cancelled, and lets their cancellation out.
-            if (task := asyncio.current_task()) and task.cancelling():
-                raise
-            _LOG.warning("a consumer did not stop", error=type(error).__name__)
-        else:
-            return
+    # Cancelled by the time-out, the stop cancels the task that it waits for.
+    if await _ended(consumer.stop):
+        return
+    # What it did not come to. Heartbeats would go on and keep the old member alive.
+    if consumer._coordinator:
+        await _ended(consumer._coordinator._stop_heartbeat_task)
+        await _ended(consumer._coordinator._stop_commit_offsets_refresh_task)
+    if consumer._fetcher:
+        await _ended(consumer._fetcher.close)
+    await _ended(consumer._client.close)
+
+
+async def _ended(stop: Callable[[], Awaitable[Any]]) -> bool:
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await stop()
+    except (Exception, asyncio.CancelledError) as error:  # whatever it dies of, a new one follows
+        # aiokafka waits for tasks that it cancelled, and lets their cancellation out.
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise
+        _LOG.warning("a consumer did not stop", error=type(error).__name__)
+        return False
+    return True

@@ -179,6 +179,11 @@ async def test_a_lane_whose_client_stands_still_gets_a_new_one(
         await ask(producer, "w", request_id=request_id)
     await until(lambda: later <= set(handled))
     assert member.consumer._consumer is not hurt_client
+    coordinator = hurt_client._coordinator  # nothing of it may live on
+    assert coordinator._coordination_task.done()
+    assert coordinator._heartbeat_task is None
+    assert hurt_client._fetcher._fetch_task.done()
+    assert hurt_client._client._sync_task is None
     await member.consumer.stop()
 
 
