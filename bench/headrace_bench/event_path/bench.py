@@ -86,6 +86,7 @@ async def _round(side: Side, ask: Ask, plan: Plan, stack: Stack, sink: str) -> N
     ours = side.name in WORKLOADS
     under_way = plan.under_way if ours else plan.peer_under_way
     spans = _spans(sink) if ours else 0
+    await _at_rest(side)
     before = cpu.seconds(stack)
     side.throughput.append(await as_fast_as_it_goes(ask, plan.seconds, under_way))
     if ours:
@@ -95,9 +96,17 @@ async def _round(side: Side, ask: Ask, plan: Plan, stack: Stack, sink: str) -> N
         side.figures.setdefault("capture behind", []).append(behind)
         side.figures.setdefault("capture caught up s", []).append(round(seconds, 1))
         side.figures["spans per request"] = round((_spans(sink) - spans) / answered, 1)
+    await _at_rest(side)
     side.paced.append(await at_rate(ask, plan.rate_seconds, plan.rate))
     if ours:
         await _settled(stack)
+
+
+async def _at_rest(side: Side) -> None:
+    if not await cpu.at_rest():
+        side.figures["rounds on a busy machine"] = (
+            side.figures.get("rounds on a busy machine", 0) + 1
+        )
 
 
 async def _settled(stack: Stack) -> tuple[int, float]:

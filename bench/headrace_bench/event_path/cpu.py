@@ -1,10 +1,27 @@
-"""What each process of the stack spends on one request: what bounds the throughput."""
+"""What each process of the stack spends on one request, and whether the machine is at rest."""
+
+import asyncio
+import time
 
 import psutil
 
 from headrace_stack.stack import Stack
 
 LOAD = "load generator"
+_QUIET_PERCENT = 15.0  # of the machine, over a second
+_QUIET_SECONDS = 180.0
+
+
+async def at_rest() -> bool:
+    """Wait until nothing is left of the round before; false if that takes three minutes.
+
+    MLflow's gateway writes its traces long after it has answered.
+    """
+    until = time.monotonic() + _QUIET_SECONDS
+    while time.monotonic() < until:
+        if await asyncio.to_thread(psutil.cpu_percent, 1.0) < _QUIET_PERCENT:
+            return True
+    return False
 
 
 def seconds(stack: Stack) -> dict[str, float]:
