@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace_stack import releases
+from headrace_stack import paths, releases
 from headrace_stack.testing import RunningStack
 
 ROOT = Path(__file__).parents[2]
@@ -52,17 +52,27 @@ def checkout(released: Path) -> Checkout:
 
     def make(service: str) -> Path:
         if (released / "uv.lock").read_bytes() != (ROOT / "uv.lock").read_bytes():
-            uv = shutil.which("uv")
-            if uv is None:
-                pytest.skip("uv is missing, and the release has another uv.lock")
             subprocess.run(
-                [uv, "sync", "--quiet", "--locked", "--no-dev", "--inexact",
+                [_uv(), "sync", "--quiet", "--locked", "--no-dev", "--inexact",
                  "--package", f"headrace-{service}"],
                 cwd=released, check=True,
             )  # fmt: skip
         return released
 
     return make
+
+
+def _uv() -> str:
+    """Return the uv that set-up found or installed; it need not be on the PATH."""
+    places = [
+        shutil.which("uv"),
+        paths.cache_folder() / "tools/bin/uv",
+        Path.home() / ".local/bin/uv",
+    ]
+    for place in places:
+        if place and Path(place).exists():
+            return str(place)
+    pytest.fail("uv is missing, and the release has another uv.lock: run `make setup`")
 
 
 @pytest.fixture

@@ -114,7 +114,8 @@ def test_the_whole_loop_turns_with_one_service_of_the_release_before(old: str, u
     stack: RunningStack = up()
     demo = stack.headrace("demo", "--small", "--name", WORKLOAD, timeout=1200)
     assert demo.returncode == 0, f"{old}: {demo.stdout[-6000:]}{demo.stderr[-2000:]}"
-    assert asyncio.run(dead_letters(stack.status()["kafka"])) == {}
+    dead = asyncio.run(dead_letters(stack.status()["kafka"]))
+    assert dead == {}, stack.headrace("dlq", "list").stdout
 
 
 async def _land_and_curate(stack: RunningStack, folder: Path) -> None:

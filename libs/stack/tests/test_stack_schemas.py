@@ -1,7 +1,9 @@
 """`headrace schemas` and a service from another checkout, as their users meet them."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +73,80 @@ def test_check_and_diff_name_field_and_roll_out_order(
     assert [r["path"] for r in found["refused"]] == ["$.run_id"]
     table = CliRunner().invoke(app, ["schemas", "diff", str(folder), "--json"]).output
     assert "$.run_id" in table
+
+
+SOURCES = "    sources: tuple[str, ...]\n"
+PLANTED = {
+    "rename": ("data.py", SOURCES, "    origins: tuple[str, ...]\n"),
+    "type": ("data.py", SOURCES, "    sources: dict[str, int]\n"),
+    "required": ("data.py", SOURCES, SOURCES + "    licence: str\n"),
+    "enum": ("data.py", 'Literal["records", "drift"]', 'Literal["records"]'),
+    "optional": ("data.py", SOURCES, SOURCES + "    licence: str | None = None\n"),
+    "key": ("topics.py", 'key="request_id"', 'key="workload"'),
+    "partitions": ("topics.py", "_INFERENCE_PARTITIONS = 4", "_INFERENCE_PARTITIONS = 8"),
+}
+DATA_QUALITY_FIRST = "first the producers (data-quality), then the consumers (trainer, "
+READERS_FIRST = "monitor), then the producers (data-quality)"
+
+
+class Planted:
+    """The code of the contracts with one change in it, as its author meets the check."""
+
+    def __init__(self, folder: Path, change: str) -> None:
+        self._source = folder.parent / "source"
+        self._folder = folder
+        shutil.copytree(ROOT / "libs/events/headrace_events", self._source / "headrace_events")
+        name, old, new = PLANTED[change]
+        file = self._source / "headrace_events" / name
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new, 1))
+
+    def schemas(self, verb: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "headrace_stack", "schemas", verb, str(self._folder)],
+            env={**os.environ, "PYTHONPATH": str(self._source), "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("rename", ["dataset.curated.v1  $.sources", "renamed to `origins`", READERS_FIRST]),
+        ("type", ["dataset.curated.v1  $.sources", "type changed", READERS_FIRST]),
+        ("required", ["dataset.curated.v1  $.licence", "new required", DATA_QUALITY_FIRST]),
+        ("enum", ["dataset.curated.v1  $.trigger", '"drift" removed', DATA_QUALITY_FIRST]),
+        ("key", ["headrace.inference-admitted  key", "first the consumers (serving)"]),
+        ("partitions", ["headrace.inference-admitted  partitions", "4 → 8"]),
+    ],
+)
+def test_a_break_in_the_code_is_refused_by_name(folder: Path, change: str, said: list[str]) -> None:
+    done = Planted(folder, change).schemas("check")
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert all(part in done.stdout for part in said), done.stdout
+    assert "Not compatible with release" in done.stdout
+
+
+def test_an_optional_field_passes_once_it_is_exported(folder: Path) -> None:
+    planted = Planted(folder, "optional")
+    stale = planted.schemas("check")
+    assert (stale.returncode, "run `make schemas`" in stale.stdout) == (1, True)
+    assert planted.schemas("export").returncode == 0
+    done = planted.schemas("check")
+    assert done.returncode == 0, done.stdout
+
+
+def test_an_example_that_does_not_fit_is_named(folder: Path) -> None:
+    planted = Planted(folder, "required")
+    said = "The example of DatasetCurated in headrace_events/examples does not fit: licence"
+    assert said in planted.schemas("check").stdout
+    done = planted.schemas("export")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_frozen_release_cannot_be_edited(folder: Path) -> None:
