@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from headrace_client import HeadraceClient, Rejected
 from headrace_events import topics
-from headrace_stack import event_tail, services
+from headrace_stack import event_tail, releases, services
 from headrace_stack.elsewhere import start_of, variable
 from headrace_stack.testing import RunningStack
 
@@ -24,6 +24,7 @@ SERVICES = topics.BY_NAME[topics.WORKLOADS].consumers
 WITHOUT_ENGINES = ("ingest", "data-quality", "guardrails", "monitor")
 QUICK = "data-quality"
 WORKLOAD = "old-and-new"
+ROOT = Path(__file__).parents[2]
 _POLL_SECONDS = 0.5
 MANIFEST = """
 apiVersion: headrace/v1
@@ -114,8 +115,13 @@ def test_the_whole_loop_turns_with_one_service_of_the_release_before(old: str, u
     stack: RunningStack = up()
     demo = stack.headrace("demo", "--small", "--name", WORKLOAD, timeout=1200)
     assert demo.returncode == 0, f"{old}: {demo.stdout[-6000:]}{demo.stderr[-2000:]}"
-    dead = asyncio.run(dead_letters(stack.status()["kafka"]))
-    assert dead == {}, stack.headrace("dlq", "list").stdout
+    listed = stack.headrace("dlq", "list", "--json").stdout
+    # A change of consumers-first.yaml is what an old consumer refuses; it was to be rolled out first.
+    # Its dead letters keep the events until it is.
+    agreed = {(old, note.where) for note in releases.read_agreed(ROOT / "schemas")}
+    letters = [json.loads(line) for line in listed.splitlines()]
+    unforeseen = [one for one in letters if (one["service"], one["event_type"]) not in agreed]
+    assert not unforeseen, unforeseen
 
 
 async def _land_and_curate(stack: RunningStack, folder: Path) -> None:
