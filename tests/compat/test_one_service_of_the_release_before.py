@@ -116,8 +116,8 @@ def test_the_whole_loop_turns_with_one_service_of_the_release_before(old: str, u
     demo = stack.headrace("demo", "--small", "--name", WORKLOAD, timeout=1200)
     assert demo.returncode == 0, f"{old}: {demo.stdout[-6000:]}{demo.stderr[-2000:]}"
     listed = stack.headrace("dlq", "list", "--json").stdout
-    # A change of consumers-first.yaml is what an old consumer refuses; it was to be rolled out first.
-    # Its dead letters keep the events until it is.
+    # An old consumer refuses what consumers-first.yaml names, as it was to be rolled out first. Its
+    # dead letters keep the events until it is.
     agreed = {(old, note.where) for note in releases.read_agreed(ROOT / "schemas")}
     letters = [json.loads(line) for line in listed.splitlines()]
     unforeseen = [one for one in letters if (one["service"], one["event_type"]) not in agreed]
