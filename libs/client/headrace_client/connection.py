@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -11,6 +12,7 @@ from headrace_client.errors import ConnectionLost, Unreachable
 from headrace_client.outcomes import Outcomes
 from headrace_events import Event
 
+_LOG = logging.getLogger(__name__)
 # Notices that nobody waits for (a cancellation) may take this long before a close leaves them.
 _NOTICE_SECONDS = 2.0
 
@@ -28,6 +30,11 @@ class Connection:
 
     async def open(self) -> None:
         """Connect; from here on no outcome is missed."""
+        if type(asyncio.get_running_loop()).__module__.startswith("uvloop"):
+            _LOG.warning(
+                "aiokafka may not survive a restart of Kafka on uvloop (aio-libs/aiokafka#1038): "
+                "run on asyncio's loop, with `uvicorn --loop asyncio` for example"
+            )
         try:
             await self._producer.start()
             await self.outcomes.start()

@@ -23,6 +23,7 @@ from headrace_client import (
     Rejected,
     Timeout,
     UnknownWorkload,
+    Unreachable,
 )
 from headrace_client.errors import rejected
 from headrace_client.outcomes import Waiting
@@ -192,3 +193,17 @@ async def test_a_client_that_is_not_entered_says_so() -> None:
 async def test_feedback_by_id_needs_a_workload() -> None:
     with pytest.raises(ValueError, match="workload"):
         await HeadraceClient("localhost:1").feedback("r", rating=1)
+
+
+def test_on_uvloop_the_client_warns(caplog: pytest.LogCaptureFixture) -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def connect() -> None:
+        with pytest.raises(Unreachable):
+            async with HeadraceClient("localhost:1"):
+                pass
+
+    asyncio.run(connect())
+    assert "uvloop" not in caplog.text
+    uvloop.run(connect())
+    assert "--loop asyncio" in caplog.text

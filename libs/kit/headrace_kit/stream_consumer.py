@@ -29,7 +29,7 @@ _RETRY_SECONDS = 1.0
 # the meantime is done again, under the same ids.
 _COMMIT_SECONDS = 0.1
 _COMMIT_TIMEOUT_SECONDS = 10.0  # aiokafka tries again for ever, also with a consumer that is closed
-_MOST_FAILURES = 5  # polls in a row
+_MOST_FAILURES = 5
 _MOST_HEARTBEAT_MS = 3_000
 _BEFORE_REBALANCE_TIMEOUT = 0.8  # of it; past it the group goes on without us
 
@@ -66,6 +66,7 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         self._polling: asyncio.Task[None] | None = None
         self._committing: asyncio.Task[None] | None = None
         self._under_way: set[asyncio.Task[None]] = set()
+        self._failures = 0  # polls in a row
         self._draining = False
         self._assigned = asyncio.Event()
         self._room = asyncio.Event()
@@ -136,7 +137,6 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         self._assigned.set()
 
     async def _poll(self) -> None:
-        failures = 0
         silence = Silence()
         while not self._draining:
             # Not for ever: what keeps aiokafka's coordinator from a rebalance's end it tells to a
@@ -144,38 +144,42 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_RETRY_SECONDS):
                     await self._assigned.wait()
-            most = await self._wait_for_room()
-            batches = {}
-            try:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL_SECONDS):
-                        batches = await self._consumer.getmany(
-                            timeout_ms=_POLL_MS, max_records=most
-                        )
-                failures = 0
-            except Exception as error:  # noqa: BLE001 - a lane outlives whatever its client dies of
-                _LOG.warning("poll failed", group=self._group, error=type(error).__name__)
-                failures += 1
-                await asyncio.sleep(_RETRY_SECONDS)
-            # Of the assignment that holds now, also where the rebalance came during the poll:
-            # aiokafka forgets what it fetched for an older one.
-            records = [record for batch in batches.values() for record in batch]
+            records = await self._fetch(await self._wait_for_room())
             if self._draining:
                 return
-            if not records:
-                silent = silence.seconds(self._consumer, joined=self._assigned.is_set())
-                if failures >= _MOST_FAILURES or silent > self._settings.silence_seconds:
-                    await self._join_anew()
-                    failures = 0
-                    silence.end()
+            if records:
+                silence.end()
+                await self._begin(records)
                 continue
-            silence.end()
-            self._offsets.take(records)
-            if self._in_flight is None:
-                await asyncio.wait([self._spawn(records)])
-            else:
-                for record in records:
-                    self._spawn([record])
+            silent = silence.seconds(self._consumer, joined=self._assigned.is_set())
+            if self._failures >= _MOST_FAILURES or silent > self._settings.silence_seconds:
+                await self._join_anew()
+                silence.end()
+
+    async def _fetch(self, most: int) -> list["ConsumerRecord[Any, Any]"]:
+        """The next records, at most so many; none also where the poll failed, which is counted."""
+        try:
+            async with asyncio.timeout(_POLL_SECONDS):
+                batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=most)
+        except TimeoutError:
+            return []
+        except Exception as error:  # noqa: BLE001 - a lane outlives whatever its client dies of
+            _LOG.warning("poll failed", group=self._group, error=type(error).__name__)
+            self._failures += 1
+            await asyncio.sleep(_RETRY_SECONDS)
+            return []
+        self._failures = 0
+        # Of the assignment that holds now, also where the rebalance came during the poll: aiokafka
+        # forgets what it fetched for an older one.
+        return [record for batch in batches.values() for record in batch]
+
+    async def _begin(self, records: Sequence["ConsumerRecord[Any, Any]"]) -> None:
+        self._offsets.take(records)
+        if self._in_flight is None:
+            await asyncio.wait([self._spawn(records)])
+        else:
+            for record in records:
+                self._spawn([record])
 
     async def _join_anew(self) -> None:
         """Become a new member, as aiokafka does not heal itself of everything.
@@ -185,6 +189,7 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         """
         _LOG.warning("joins anew", group=self._group)
         REJOINS.labels(self._group).inc()
+        self._failures = 0
         while not self._draining:
             self._assigned.clear()
             self._offsets.forget()
