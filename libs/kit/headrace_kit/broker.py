@@ -5,17 +5,15 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-import structlog
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
-from headrace_kit.metrics import REBALANCES, REJOINS
+from headrace_kit.metrics import REBALANCES
 from headrace_kit.settings import Kafka
-from headrace_kit.silence import Silence, give_up
+from headrace_kit.silence import Silence, give_up, join_anew
 from headrace_kit.stream_consumer import membership
 
-_LOG = structlog.get_logger(__name__)
 _WATCH_SECONDS = 1.0
 
 OnRecord = Callable[["ConsumerRecord[Any, Any]"], Awaitable[None]]
@@ -106,20 +104,11 @@ class ControlSubscriber(ConsumerRebalanceListener):  # type: ignore[misc] # aiok
                 continue
             silent = silence.seconds(self._subscriber.consumer, joined=self._joined)
             if silent > self._settings.silence_seconds:
-                await self._join_anew()
+                await join_anew(self._group, self._become_a_new_member)
                 silence.end()
 
-    async def _join_anew(self) -> None:
-        _LOG.warning("joins anew", group=self._group)
-        REJOINS.labels(self._group).inc()
-        while True:
-            self._joined = False
-            await give_up(self._subscriber.consumer)
-            await self._subscriber.stop()
-            try:
-                await self._subscriber.start()
-            except Exception as error:  # noqa: BLE001 - there is no lane without a member
-                _LOG.warning("cannot join", group=self._group, error=type(error).__name__)
-                await asyncio.sleep(_WATCH_SECONDS)
-            else:
-                return
+    async def _become_a_new_member(self) -> None:
+        self._joined = False
+        await give_up(self._subscriber.consumer)
+        await self._subscriber.stop()
+        await self._subscriber.start()

@@ -11,8 +11,11 @@ from typing import Any
 
 import structlog
 
+from headrace_kit.metrics import REJOINS
+
 _LOG = structlog.get_logger(__name__)
 _STOP_SECONDS = 5.0
+_RETRY_SECONDS = 1.0
 
 
 class Silence:
@@ -42,6 +45,18 @@ class Silence:
             self._oldest = oldest
             self.end()
         return time.monotonic() - self._since
+
+
+async def join_anew(group: str, attempt: Callable[[], Awaitable[None]]) -> None:
+    """Call `attempt`, which gives a member up and starts a new one, until it gets through."""
+    _LOG.warning("joins anew", group=group)
+    REJOINS.labels(group).inc()
+    while True:
+        try:
+            return await attempt()
+        except Exception as error:  # noqa: BLE001 - there is no lane without a member
+            _LOG.warning("cannot join", group=group, error=type(error).__name__)
+            await asyncio.sleep(_RETRY_SECONDS)
 
 
 async def give_up(consumer: Any) -> None:

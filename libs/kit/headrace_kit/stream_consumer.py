@@ -15,10 +15,10 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from headrace_kit.assignment import sticky_assignor
 from headrace_kit.dead_letters import DeadLetterLimitExceeded
-from headrace_kit.metrics import REBALANCES, REJOINS
+from headrace_kit.metrics import REBALANCES
 from headrace_kit.offsets import Offsets
 from headrace_kit.settings import Kafka
-from headrace_kit.silence import Silence, give_up
+from headrace_kit.silence import Silence, give_up, join_anew
 
 _LOG = structlog.get_logger(__name__)
 _POLL_MS = 200  # bounds an idle poll, and so how long a drain waits for it
@@ -153,7 +153,8 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
                 continue
             silent = silence.seconds(self._consumer, joined=self._assigned.is_set())
             if self._failures >= _MOST_FAILURES or silent > self._settings.silence_seconds:
-                await self._join_anew()
+                await join_anew(self._group, self._become_a_new_member)
+                self._failures = 0
                 silence.end()
 
     async def _fetch(self, most: int) -> list["ConsumerRecord[Any, Any]"]:
@@ -181,27 +182,19 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
             for record in records:
                 self._spawn([record])
 
-    async def _join_anew(self) -> None:
-        """Become a new member, as aiokafka does not heal itself of everything.
+    async def _become_a_new_member(self) -> None:
+        """What aiokafka does not do by itself.
 
         It keeps a member id that the broker fenced: a static member is fenced when the broker took
         it in anew and the answer was lost, as happens when Kafka dies.
         """
-        _LOG.warning("joins anew", group=self._group)
-        REJOINS.labels(self._group).inc()
-        self._failures = 0
-        while not self._draining:
-            self._assigned.clear()
-            self._offsets.forget()
-            await give_up(self._consumer)
-            self._consumer = self._new_member()
-            try:
-                await self._consumer.start()
-            except Exception as error:  # noqa: BLE001 - there is no lane without a member
-                _LOG.warning("cannot join", group=self._group, error=type(error).__name__)
-                await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                return
+        if self._draining:
+            return
+        self._assigned.clear()
+        self._offsets.forget()
+        await give_up(self._consumer)
+        self._consumer = self._new_member()
+        await self._consumer.start()
 
     async def _wait_for_room(self) -> int:
         """How many records may be taken now."""

@@ -224,6 +224,8 @@ async def test_a_commit_that_dies_or_hangs_is_made_again(
     member.wanted = {await ask(producer, "w")}
     await asyncio.wait_for(fallen.wait(), 20)
     await until(lambda: len(handled) == 1 and not lane.committable())
+    taken = {p: await client.position(p) for p in member.partitions}
+    assert {p: await client.committed(p) or 0 for p in member.partitions} == taken
     await member.consumer.stop()
 
 
