@@ -51,14 +51,29 @@ def test_engines_listen_on_the_loopback_only(engines: State) -> None:
     for name in ("mlflow", "ray"):
         pid = engines.part(name).pid
         assert pid is not None
-        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-            # Ray's workers open one more port each, guarded by the token.
-            if process.name().startswith("ray::"):
-                continue
-            for connection in process.net_connections(kind="tcp"):
-                if connection.status == psutil.CONN_LISTEN:
-                    heard = connection.laddr.ip.removeprefix("::ffff:")
-                    assert heard in ("127.0.0.1", "::1"), (process, connection)
+        heard = [
+            address
+            for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+            for address in _listened(process)
+        ]
+        assert heard, f"{name} listens nowhere"
+        assert set(heard) <= {"127.0.0.1", "::1"}, (name, heard)
+
+
+def _listened(process: psutil.Process) -> list[str]:
+    """The addresses that a process listens on; none when it has ended since it was listed."""
+    try:
+        # Ray's workers open one more port each, guarded by the token.
+        if process.name().startswith("ray::"):
+            return []
+        connections = process.net_connections(kind="tcp")
+    except psutil.NoSuchProcess:
+        return []  # Ray starts helpers that live for a moment
+    return [
+        connection.laddr.ip.removeprefix("::ffff:")
+        for connection in connections
+        if connection.status == psutil.CONN_LISTEN
+    ]
 
 
 def test_mlflow_takes_otlp_traces_into_the_experiment(engines: State) -> None:
