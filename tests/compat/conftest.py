@@ -1,9 +1,7 @@
 """A checkout of the release before, and a stack that takes parts of it."""
 
-import io
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,8 +33,7 @@ def released(baseline_commit: str, tmp_path_factory: pytest.TempPathFactory) -> 
     """Return a folder with the whole release: unpacked, so that nothing of it stays in .git."""
     packed = releases.git(ROOT, "archive", baseline_commit)
     folder = tmp_path_factory.mktemp("released")
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+    releases.unpack(packed, folder)
     return folder
 
 

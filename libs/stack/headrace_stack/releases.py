@@ -157,11 +157,20 @@ def unpacked(schemas: Path, commit: str, folder: Path) -> Iterator[Path]:
     top = git(schemas, "rev-parse", "--show-toplevel").decode().strip()
     packed = git(Path(top), "archive", f"{commit}:{prefix}")
     try:
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(folder, filter="data")
+        unpack(packed, folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def unpack(packed: bytes, folder: Path) -> None:
+    """Unpack what `git archive` made."""
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        # Python 3.11.0 to 3.11.3 know no filters.
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(folder, filter="data")
+        else:
+            archive.extractall(folder)  # noqa: S202 - our own repository's files
 
 
 def resolve(schemas: Path, revision: str) -> str:
