@@ -21,6 +21,9 @@ _LOG = structlog.get_logger(__name__)
 _BEYOND_REPAIR = (OutOfOrderSequenceNumber, ProducerFenced)
 # A dead letter is a record as large as the broker takes, and its origin's headers.
 _DEAD_LETTER_BYTES = 2 * 1024 * 1024
+# aiokafka's 16 KiB is a dozen events. Everybody with one more for the partition then waits for the
+# batch to leave, and all of them wake up when it does. The broker takes a megabyte.
+_BATCH_BYTES = 256 * 1024
 
 
 class Producer:
@@ -34,6 +37,7 @@ class Producer:
             "acks": "all",
             "enable_idempotence": True,
             "max_request_size": max(max_record_bytes, _DEAD_LETTER_BYTES),
+            "max_batch_size": _BATCH_BYTES,
             "linger_ms": 0,
         }
         self._producer: AIOKafkaProducer | None = None
