@@ -49,6 +49,7 @@ class HotPath:
         *,
         max_records: int,
         in_flight: int | None,
+        gather_bytes: int,
         replay_records: int,
     ) -> None:
         """Add a stream: one consumer, and a second one if some of its types have a fast lane."""
@@ -74,6 +75,7 @@ class HotPath:
                 settings=self._settings,
                 max_records=max_records,
                 in_flight=in_flight,
+                gather_bytes=gather_bytes,
             )
             self.streams.append(stream)
             self._lanes.append(consumer)

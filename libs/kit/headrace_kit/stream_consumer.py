@@ -53,6 +53,7 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         settings: Kafka,
         max_records: int,
         in_flight: int | None,
+        gather_bytes: int = 1,
     ) -> None:
         self._topics = topics
         self._consume = consume
@@ -61,6 +62,7 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         self._settings = settings
         self._most = max_records if in_flight is None else min(max_records, in_flight)
         self._in_flight = in_flight
+        self._gather_bytes = gather_bytes
         self._offsets = Offsets()
         self._consumer: Any = None
         self._polling: asyncio.Task[None] | None = None
@@ -88,6 +90,7 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=kafka.max_record_bytes,
+            fetch_min_bytes=self._gather_bytes,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             **membership(kafka, self._instance),
         )

@@ -16,6 +16,8 @@ from headrace_kit import Service
 
 _FLUSH_LOOK_SECONDS = 1.0
 _CLEAN_SECONDS = 3600.0
+# A transaction costs as much as dozens of rows.
+_GATHER_BYTES = 256 * 1024
 
 
 def build(settings: Settings | None = None) -> Service:
@@ -34,6 +36,7 @@ def build(settings: Settings | None = None) -> Service:
         [InferenceCompleted, InferenceRejected],
         handlers.outcomes,
         max_records=256,
+        gather_bytes=_GATHER_BYTES,
         keeps_state=True,
     )
     Replay(service).register()

@@ -27,7 +27,7 @@ async def stage(session: AsyncSession, captured: Sequence[tuple[str, Interaction
         )
     )
     new = [pair for request_id, pair in by_id.items() if request_id not in known]
-    # In bulk, not by the ORM's unit of work: nobody touches these rows as objects.
+    # Into the table, past the ORM: nobody touches these rows as objects.
     rows = [
         {
             "request_id": c.request_id,
@@ -39,7 +39,7 @@ async def stage(session: AsyncSession, captured: Sequence[tuple[str, Interaction
         for workload, c in new
     ]
     if rows:
-        await session.execute(insert(CaptureRow), rows)
+        await session.execute(insert(CaptureRow.__table__), rows)
     return len(rows)
 
 

@@ -32,30 +32,36 @@ def open_table(uri: str) -> "DeltaTable | None":
 
 def append_once(
     uri: str, frame: "pl.DataFrame", commit_id: str, *, partition_by: str | None = None
-) -> int:
-    """Append the frame unless a commit with this id is there; return the commit's version.
+) -> "DeltaTable":
+    """Append the frame unless a commit with this id is there; return the table with it.
 
     The id is a Delta transaction id: two writers that race for it conflict, and the one that
     loses raises CommitFailedError and finds the other's commit when it tries again.
     """
-    from deltalake import CommitProperties, Transaction, write_deltalake
+    from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
     table = open_table(uri)
-    if table is None or table.transaction_version(commit_id) is None:
-        write_deltalake(
-            table if table is not None else uri,
-            frame,
-            mode="append",
-            partition_by=partition_by if table is None else None,
-            commit_properties=CommitProperties(
-                custom_metadata={_COMMIT: commit_id},
-                app_transactions=[Transaction(app_id=commit_id, version=1)],
-            ),
-        )
-        table = open_table(uri)
-    assert table is not None  # noqa: S101 - it was written above
+    if table is not None and table.transaction_version(commit_id) is not None:
+        return table
+    write_deltalake(
+        table if table is not None else uri,
+        frame,
+        mode="append",
+        partition_by=partition_by if table is None else None,
+        commit_properties=CommitProperties(
+            custom_metadata={_COMMIT: commit_id},
+            app_transactions=[Transaction(app_id=commit_id, version=1)],
+        ),
+    )
+    return table if table is not None else DeltaTable(uri)
+
+
+def version_of(table: "DeltaTable", commit_id: str) -> int:
+    """Return the version that the commit with this id made; reads the log, up to its 1000 newest.
+
+    If it is older, any later version holds its rows too: the table's is returned.
+    """
     for commit in table.history(_HISTORY):
         if commit.get(_COMMIT) == commit_id:
             return int(commit["version"])
-    # Older than the history that is looked at: any later version holds its rows too.
     return int(table.version())

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from headrace_events.references import TableRef
-from headrace_ingest.adapters.delta import append_once, open_table, table_uri
+from headrace_ingest.adapters.delta import append_once, open_table, table_uri, version_of
 from headrace_ingest.core.records import RawRecord
 
 
@@ -25,8 +25,8 @@ def land(root: str, workload: str, records: Sequence[RawRecord]) -> TableRef:
         }
     )
     uri = table_uri(root, "raw", workload)
-    version = append_once(uri, frame, batch_id, partition_by="batch_id")
-    return TableRef(uri=uri, version=version)
+    table = append_once(uri, frame, batch_id, partition_by="batch_id")
+    return TableRef(uri=uri, version=version_of(table, batch_id))
 
 
 def count_rows(root: str, workload: str) -> int:

@@ -1,7 +1,7 @@
 """The tables traffic/<workload>: requests, answers, and what was said about them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from headrace_ingest.core.traffic import Interaction, JudgedInteraction
 if TYPE_CHECKING:
     import polars as pl
 
+_CAPTURED = tuple(field.name for field in fields(Interaction))
 _COMPACT_EVERY = 50
 """Commits after which the small files are put together."""
 
@@ -48,13 +49,15 @@ def append(root: str, workload: str, commit_id: str, captured: Sequence[Interact
     """Commit interactions once."""
     import polars as pl
 
-    rows = [{**asdict(c), "rating": None, "correction": None} for c in captured]
-    uri = table_uri(root, "traffic", workload)
-    version = append_once(uri, pl.DataFrame(rows, schema=_schema()), commit_id)
-    if version and version % _COMPACT_EVERY == 0:
-        table = open_table(uri)
-        if table is not None:
-            table.optimize.compact()
+    columns: dict[str, list[object]] = {
+        name: [getattr(c, name) for c in captured] for name in _CAPTURED
+    }
+    # What was said about a request comes later.
+    columns |= {name: [None] * len(captured) for name in ("rating", "correction")}
+    frame = pl.DataFrame(columns, schema=_schema())
+    table = append_once(table_uri(root, "traffic", workload), frame, commit_id)
+    if table.version() and table.version() % _COMPACT_EVERY == 0:
+        table.optimize.compact()
 
 
 def judge(root: str, workload: str, judgements: Sequence[Judgement]) -> None:
