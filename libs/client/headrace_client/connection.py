@@ -15,6 +15,8 @@ from headrace_events import Event
 _LOG = logging.getLogger(__name__)
 # Notices that nobody waits for (a cancellation) may take this long before a close leaves them.
 _NOTICE_SECONDS = 2.0
+# aiokafka's 16 KiB is a dozen requests; who has one more waits until they have left.
+_BATCH_BYTES = 256 * 1024
 
 
 class Connection:
@@ -23,7 +25,10 @@ class Connection:
     def __init__(self, servers: str) -> None:
         self._servers = servers
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=servers, acks="all", enable_idempotence=True
+            bootstrap_servers=servers,
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=_BATCH_BYTES,
         )
         self.outcomes = Outcomes(servers)
         self._notices: set[asyncio.Task[None]] = set()

@@ -50,6 +50,9 @@ class AdmittedHandler:
 
     async def __call__(self, events: list[Event[Any]]) -> None:
         """Return when the broker has the outcome of every event."""
+        if len(events) == 1:  # as nearly always: a task of its own would cost for nothing
+            await self._one(events[0])
+            return
         await asyncio.gather(*(self._one(event) for event in events))
 
     async def _one(self, event: Event[InferenceAdmitted]) -> None:

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Table, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_ingest.adapters.tables import CaptureRow, FlushRow
 from headrace_ingest.core.traffic import Interaction
 
+_CAPTURES = cast("Table", CaptureRow.__table__)
 _FIELDS = tuple(field.name for field in fields(Interaction))
 REPLAYED = "replayed"
 """In place of a flush's id, which no event tells."""
@@ -39,7 +40,7 @@ async def stage(session: AsyncSession, captured: Sequence[tuple[str, Interaction
         for workload, c in new
     ]
     if rows:
-        await session.execute(insert(CaptureRow.__table__), rows)
+        await session.execute(insert(_CAPTURES), rows)
     return len(rows)
 
 

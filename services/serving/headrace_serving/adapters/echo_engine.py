@@ -33,41 +33,42 @@ class EchoEngine:
 
         The set time is one batch's; where there are streams it is spread over their words.
         """
-        answers = [_words(prompt) for prompt in batch]
-        steps = max(
-            (len(words) for prompt, words in zip(batch, answers, strict=True) if prompt.stream),
-            default=1,
-        )
+        answers = [_Answer(row, prompt) for row, prompt in enumerate(batch)]
+        steps = max((len(answer.words) for answer in answers if answer.streamed), default=1)
         for step in range(max(steps, 1)):
             if self._seconds:
                 await asyncio.sleep(self._seconds / steps)
-            pieces = [
-                piece
-                for row, prompt in enumerate(batch)
-                if (piece := _piece(row, prompt, answers[row], step, last=step == steps - 1))
-            ]
+            last = step == steps - 1
+            pieces = [piece for answer in answers if (piece := answer.piece(step, last=last))]
             if pieces:
                 yield pieces
 
 
-def _words(prompt: Prompt) -> list[str]:
-    """The answer, each word with the space before it."""
-    words = prompt.messages[-1][1].split()[: prompt.max_tokens] or [""]
-    return [words[0], *(f" {word}" for word in words[1:])]
+class _Answer:
+    """What one row of a batch is answered, piece by piece or whole."""
 
+    def __init__(self, row: int, prompt: Prompt) -> None:
+        self._row = row
+        self.streamed = prompt.stream
+        asked = [content.split() for _, content in prompt.messages]
+        self.words = asked[-1][: prompt.max_tokens] or [""]
+        self._input_tokens = sum(map(len, asked))
+        self._cut = len(asked[-1]) > prompt.max_tokens
 
-def _piece(row: int, prompt: Prompt, words: list[str], step: int, *, last: bool) -> Piece | None:
-    asked = prompt.messages[-1][1].split()
-    if prompt.stream and step < len(words) - 1:
-        return Piece(row, words[step])
-    if prompt.stream and step > len(words) - 1:
-        return None
-    if not prompt.stream and not last:
-        return None
-    return Piece(
-        row,
-        words[step] if prompt.stream else "".join(words),
-        input_tokens=sum(len(content.split()) for _, content in prompt.messages),
-        output_tokens=len(words),
-        finish_reason="length" if len(asked) > prompt.max_tokens else "stop",
-    )
+    def piece(self, step: int, *, last: bool) -> Piece | None:
+        """What comes in a step; a streamed word brings the space before it."""
+        if not self.streamed:
+            return self._end(" ".join(self.words)) if last else None
+        if step >= len(self.words):
+            return None
+        text = f" {self.words[step]}" if step else self.words[step]
+        return self._end(text) if step == len(self.words) - 1 else Piece(self._row, text)
+
+    def _end(self, text: str) -> Piece:
+        return Piece(
+            self._row,
+            text,
+            input_tokens=self._input_tokens,
+            output_tokens=len(self.words),
+            finish_reason="length" if self._cut else "stop",
+        )
