@@ -294,3 +294,46 @@ async def test_a_stuck_lane_does_not_hold_up_the_fast_one(kafka, producer, setti
         assert seen == ["high"]
         go.set()
         await until(lambda: len(seen) == 6)
+
+
+async def test_where_nobody_waits_batches_are_larger_and_a_lone_event_is_not_kept(
+    kafka, producer, settings_for
+) -> None:
+    workload, settings = new_id(), settings_for()
+    batches: dict[int, list[int]] = {1: [], 1_000_000: []}
+    lanes = []
+    for gather_bytes, sizes in batches.items():
+
+        async def consume(records: Any, sizes: list[int] = sizes) -> None:
+            ours = [r for r in records if ("ce_workload", workload.encode()) in r.headers]
+            if ours:
+                sizes.append(len(ours))
+
+        lanes.append(
+            StreamConsumer(
+                [topics.INFERENCE_REQUESTS],
+                consume,
+                group=f"g-{workload}-{gather_bytes}",
+                instance="m-0",
+                settings=settings.kafka,
+                max_records=64,
+                in_flight=None,
+                gather_bytes=gather_bytes,
+            )
+        )
+    for lane in lanes:
+        await lane.start()
+    await ask(producer, workload)
+    await until(lambda: all(batches.values()))  # both have read what other tests left
+    for sizes in batches.values():
+        sizes.clear()
+    for _ in range(40):
+        await ask(producer, workload)
+        await asyncio.sleep(0.005)
+    await until(lambda: all(sum(sizes) == 40 for sizes in batches.values()))
+    at_once, gathered = map(len, batches.values())
+    assert gathered <= at_once / 2
+    await ask(producer, workload)
+    await until(lambda: all(sum(sizes) == 41 for sizes in batches.values()), seconds=2)
+    for lane in lanes:
+        await lane.stop()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -155,6 +156,41 @@ def test_a_frozen_release_cannot_be_edited(folder: Path) -> None:
     done = CliRunner().invoke(app, ["schemas", "check", str(folder)])
     assert isinstance(done.exception, StackError)
     assert "a release never changes" in str(done.exception)
+
+
+def test_a_release_freezes_the_contracts_of_its_commit(
+    folder: Path, changed: Callable[[str, str], None]
+) -> None:
+    def git(*arguments: str) -> str:
+        who = ("-c", "user.name=t", "-c", "user.email=t@localhost")
+        done = subprocess.run(
+            ["git", "-C", str(folder.parent), *who, *arguments],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    def release(version: str) -> Any:
+        return CliRunner().invoke(app, ["schemas", "release", version, "--folder", str(folder)])
+
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "contracts")
+    committed = sorted(path.name for path in (folder / "events").glob("*.json"))
+    # Not what lies in the folder is released, but what the commit has.
+    (folder / "events" / committed[0]).unlink()
+    done = release("0.2.0")
+    assert done.exit_code == 0, done.output
+    frozen = folder / "released" / "0.2.0" / "events"
+    assert sorted(path.name for path in frozen.glob("*.json")) == committed
+    assert f"commit: {git('rev-parse', 'HEAD')}" in (folder / "baseline.yaml").read_text()
+    git("checkout", "--quiet", f"schemas/events/{committed[0]}")
+    checked = CliRunner().invoke(app, ["schemas", "check", str(folder)])
+    assert checked.exit_code == 0, checked.output
+    assert "release 0.2.0" in checked.output
+    assert "is not newer" in str(release("0.2.0").exception)
+    changed("feedback.given.v1", "rating")
+    checked = CliRunner().invoke(app, ["schemas", "check", str(folder)])
+    assert (checked.exit_code, "rating" in checked.output) == (1, True)
 
 
 def test_a_service_comes_from_here_from_a_checkout_or_from_a_command(tmp_path: Path) -> None:
