@@ -38,7 +38,7 @@ class Plan:
 
     rounds: int = 3
     """Pairs of a clean and a poisoned round."""
-    requests: int = 1500
+    requests: int = 4000
     """Good ones in each round."""
     poison: int = 300
     """Records when all are poison; more than the limit."""
@@ -57,7 +57,7 @@ async def run_one_percent(home: Path, plan: Plan, progress: Progress) -> Row:
         rates: dict[bool, list[float]] = {False: [], True: []}
         async with Sender(stack.bootstrap) as sender, Poisoner(stack.bootstrap) as poisoner:
             await sender.send_all((event, event.workload) for event in traffic.manifests())
-            await _round(stack, traffic, sender, None, plan.requests // 3)  # warm
+            await _round(stack, traffic, sender, None, plan.requests // 2)  # warm
             for number in range(2 * plan.rounds):
                 poisoned = bool(number % 2)
                 what = "poisoned" if poisoned else "clean"

@@ -1,5 +1,6 @@
 """The hot path: micro-batches without a database, at least once, with derived ids."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -60,38 +61,66 @@ class Stream:
         events: list[Event[Any]] = []
         spans: list[Span] = []
         kept: list[ConsumerRecord[Any, Any]] = []
+        poison: list[tuple[ConsumerRecord[Any, Any], InvalidEvent]] = []
         for record in records:
             try:
-                raw = parse(dict(record.headers), record.value)
+                opened = self._open(record)
             except InvalidEvent as error:
-                await self._dead_letters.write(record, error, attempts=1)
+                poison.append((record, error))
                 continue
-            if raw.type not in self.models:
-                continue
-            span = telemetry.start_consumer_span(raw, record, self.group)
-            # What the handler makes of the event is caused by this span. Set before the event is
-            # made: a copy of it for one field costs more than the rest of the span.
-            if traceparent := telemetry.traceparent_of(span):
-                raw.attributes["traceparent"] = traceparent
-            try:
-                event: Event[Any] = raw.load(self.models[raw.type])
-            except InvalidEvent as error:
-                telemetry.fail(span, error)
-                await self._dead_letters.write(record, error, attempts=1)
-                continue
-            spans.append(span)
-            events.append(event)
-            kept.append(record)
-        if not events:
-            return
+            if opened:
+                events.append(opened[0])
+                spans.append(opened[1])
+                kept.append(record)
         try:
-            with self._seconds.time():
+            if poison:
+                await self._handle_beside(poison, events, kept)
+            elif events:
                 await self._handle(events, kept)
         finally:
             for span in spans:
                 span.end()
 
+    def _open(self, record: "ConsumerRecord[Any, Any]") -> tuple[Event[Any], Span] | None:
+        """Return the event and its span, None for a type that is not ours; raise InvalidEvent."""
+        raw = parse(dict(record.headers), record.value)
+        if raw.type not in self.models:
+            return None
+        span = telemetry.start_consumer_span(raw, record, self.group)
+        # What the handler makes of the event is caused by this span. Set before the event is
+        # made: a copy of it for one field costs more than the rest of the span.
+        if traceparent := telemetry.traceparent_of(span):
+            raw.attributes["traceparent"] = traceparent
+        try:
+            return raw.load(self.models[raw.type]), span
+        except InvalidEvent as error:
+            telemetry.fail(span, error)
+            raise
+
+    async def _handle_beside(
+        self,
+        poison: Sequence[tuple["ConsumerRecord[Any, Any]", InvalidEvent]],
+        events: list[Event[Any]],
+        records: list["ConsumerRecord[Any, Any]"],
+    ) -> None:
+        """Handle what is good while the broker takes the dead letters; both to their end."""
+
+        async def bury() -> None:
+            for record, error in poison:
+                await self._dead_letters.write(record, error, attempts=1)
+
+        work = [bury(), self._handle(events, records)] if events else [bury()]
+        for result in await asyncio.gather(*work, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
     async def _handle(
+        self, events: list[Event[Any]], records: list["ConsumerRecord[Any, Any]"]
+    ) -> None:
+        with self._seconds.time():
+            await self._handle_or_give_up(events, records)
+
+    async def _handle_or_give_up(
         self, events: list[Event[Any]], records: list["ConsumerRecord[Any, Any]"]
     ) -> None:
         retries = self._policy.begin()
