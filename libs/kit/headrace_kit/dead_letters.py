@@ -66,8 +66,13 @@ class DeadLetters:
             *((k, v) for k, v in record.headers if not k.startswith(HEADER_PREFIX)),
             *((f"{HEADER_PREFIX}{k}", v.encode()) for k, v in origin.items()),
         ]
-        await self._send(topics.dlq(self._service), record.key, record.value, headers)
+        # Counted before it is sent: others are written at the same time.
         self._recent.append(now)
+        try:
+            await self._send(topics.dlq(self._service), record.key, record.value, headers)
+        except BaseException:
+            self._recent.remove(now)
+            raise
         DEAD_LETTERS.labels(record.topic, type(error).__name__).inc()
         _LOG.error(
             "dead-lettered",

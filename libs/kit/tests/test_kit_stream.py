@@ -126,3 +126,22 @@ async def test_at_the_limit_it_halts_without_another_dead_letter(stream, broker,
     with pytest.raises(DeadLetterLimitExceeded):
         await stream(2).consume([*poison, good])
     assert (broker.letters, handled) == ([p.key for p in poison[:2]], keys([good]))
+
+
+async def test_many_at_once_do_not_pass_the_limit_and_a_refused_one_does_not_count(
+    stream, broker
+) -> None:
+    lane = stream(3)
+    broker.error = ConnectionError()
+    broker.go.set()
+    for _ in range(5):
+        with pytest.raises(ConnectionError):
+            await lane.consume([record(b"no json")])
+    broker.error = None
+    broker.go.clear()
+    working = [asyncio.create_task(lane.consume([record(b"no json")])) for _ in range(8)]
+    await asyncio.sleep(0.05)
+    broker.go.set()
+    results = await asyncio.gather(*working, return_exceptions=True)
+    assert len(broker.letters) == 3
+    assert sum(isinstance(result, DeadLetterLimitExceeded) for result in results) == 5
