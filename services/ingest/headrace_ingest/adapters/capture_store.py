@@ -1,7 +1,6 @@
 """Captured requests in the database: staged, taken for a flush, and known by their ids after it."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -9,10 +8,9 @@ from sqlalchemy import Table, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_ingest.adapters.tables import CaptureRow, FlushRow
-from headrace_ingest.core.traffic import Interaction
+from headrace_ingest.core.traffic import FIELDS, Interaction
 
 _CAPTURES = cast("Table", CaptureRow.__table__)
-_FIELDS = tuple(field.name for field in fields(Interaction))
 REPLAYED = "replayed"
 """In place of a flush's id, which no event tells."""
 
@@ -148,7 +146,7 @@ async def workload_of(session: AsyncSession, request_id: str) -> str | None:
 
 
 def _record(captured: Interaction) -> dict[str, Any]:
-    record = {name: getattr(captured, name) for name in _FIELDS}
+    record = {name: getattr(captured, name) for name in FIELDS}
     return record | {"created_at": captured.created_at.isoformat()}
 
 

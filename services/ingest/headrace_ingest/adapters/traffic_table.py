@@ -1,17 +1,16 @@
 """The tables traffic/<workload>: requests, answers, and what was said about them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from headrace_ingest.adapters.delta import append_once, open_table, table_uri
-from headrace_ingest.core.traffic import Interaction, JudgedInteraction
+from headrace_ingest.core.traffic import FIELDS, Interaction, JudgedInteraction
 
 if TYPE_CHECKING:
     import polars as pl
 
-_CAPTURED = tuple(field.name for field in fields(Interaction))
 _COMPACT_EVERY = 50
 """Commits after which the small files are put together."""
 
@@ -50,7 +49,7 @@ def append(root: str, workload: str, commit_id: str, captured: Sequence[Interact
     import polars as pl
 
     columns: dict[str, list[object]] = {
-        name: [getattr(c, name) for c in captured] for name in _CAPTURED
+        name: [getattr(c, name) for c in captured] for name in FIELDS
     }
     # What was said about a request comes later.
     columns |= {name: [None] * len(captured) for name in ("rating", "correction")}

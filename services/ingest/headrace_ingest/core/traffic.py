@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from headrace_events.inference import FeedbackGiven, InferenceCompleted, InferenceRejected, Message
@@ -28,6 +28,10 @@ class Interaction:
     created_at: datetime
     outcome: str
     """`completed`, or the reason of the rejection."""
+
+
+FIELDS = tuple(field.name for field in fields(Interaction))
+"""The names of an interaction's fields, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
