@@ -73,7 +73,7 @@ class HeadraceClient:
         """Ask and wait for the answer.
 
         Raises Timeout, ConnectionLost, or a Rejected: Blocked, DeadlineExceeded, Cancelled,
-        UnknownWorkload, Overloaded, EngineFailed.
+        UnknownWorkload, Overloaded, EngineFailed, InvalidRequest, GuardUnavailable.
         """
         pending = await self.submit(workload, messages, **options)
         return await pending.result()

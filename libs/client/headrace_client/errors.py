@@ -26,7 +26,8 @@ class Rejected(HeadraceError):
     def __init__(self, reason: str, detail: str, request_id: str, trace_id: str | None) -> None:
         super().__init__(f"{reason}: {detail} (request {request_id})")
         self.reason = reason
-        """guardrail, deadline_exceeded, cancelled, unknown_workload, overloaded or engine_error."""
+        """guardrail, deadline_exceeded, cancelled, unknown_workload, overloaded, engine_error,
+        invalid_request or guard_unavailable."""
         self.detail = detail
         self.request_id = request_id
         self.trace_id = trace_id
@@ -56,6 +57,14 @@ class EngineFailed(Rejected):
     """The model could not answer."""
 
 
+class InvalidRequest(Rejected):
+    """It can never be answered as it is, e.g. it is longer than the model's context."""
+
+
+class GuardUnavailable(Rejected):
+    """The checks gave no verdict, so nothing was let through: ask again in a moment."""
+
+
 _BY_REASON: dict[str, type[Rejected]] = {
     "guardrail": Blocked,
     "deadline_exceeded": DeadlineExceeded,
@@ -63,6 +72,8 @@ _BY_REASON: dict[str, type[Rejected]] = {
     "unknown_workload": UnknownWorkload,
     "overloaded": Overloaded,
     "engine_error": EngineFailed,
+    "invalid_request": InvalidRequest,
+    "guard_unavailable": GuardUnavailable,
 }
 
 

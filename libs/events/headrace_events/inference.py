@@ -10,6 +10,9 @@ from headrace_events.references import Reference
 
 Arm = Literal["base", "production", "canary"]
 Priority = Literal["normal", "high"]
+Fault = Literal["caller", "guard", "capacity", "version"]
+"""Whose doing it is that a request was not answered: who asked, guardrails that gave no verdict,
+too little room or an engine that is away, or the model version that should have answered."""
 
 
 class Message(Reference):
@@ -152,13 +155,43 @@ class InferenceRejected(EventData):
         "unknown_workload",
         "overloaded",
         "engine_error",
+        "invalid_request",
+        "guard_unavailable",
     ]
     detail: str
     stage: Literal["input", "output", "serving"]
+    fault: Fault | None = None
+    """Read it with `fault_of`: it is told only where the reason alone does not say it."""
     model_version: str | None = None
     arm: Arm | None = None
     trace_id: str | None = None
     via: Literal["kafka", "http"] = "kafka"
+
+
+_FAULTS: dict[str, Fault] = {
+    "guardrail": "caller",
+    "deadline_exceeded": "caller",
+    "cancelled": "caller",
+    "unknown_workload": "caller",
+    "invalid_request": "caller",
+    "overloaded": "capacity",
+    "guard_unavailable": "guard",
+    "engine_error": "version",
+}
+
+
+def fault_of(rejected: InferenceRejected) -> Fault:
+    """Whose fault an outcome without an answer is; only `version` counts against a model version.
+
+    The one place where this is decided: what serves says it in `fault` where the reason leaves it
+    open (an engine that is away is nobody's version's fault), what counts asks here.
+    """
+    if rejected.fault is not None:
+        return rejected.fault
+    # What the caller sent is his; what the version wrote is its own.
+    if rejected.reason == "guardrail" and rejected.stage == "output":
+        return "version"
+    return _FAULTS[rejected.reason]
 
 
 class FeedbackGiven(EventData):

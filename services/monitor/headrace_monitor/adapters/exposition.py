@@ -13,7 +13,7 @@ _SERIES = ("workload", "version", "arm")
 
 REQUESTS = Counter(
     "headrace_requests_total",
-    "Inference requests by outcome (ok, blocked, error)",
+    "Inference requests by outcome (ok, blocked, error, unavailable)",
     [*_SERIES, "outcome"],
 )
 LATENCY = Histogram(

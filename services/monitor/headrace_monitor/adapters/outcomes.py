@@ -113,12 +113,18 @@ async def rate(session: AsyncSession, ratings: Sequence[tuple[str, int, datetime
 
 
 async def arm(session: AsyncSession, workload: str, version: str, since: datetime) -> Arm:
-    """Return one version's requests since a moment, oldest first, with their ratings."""
+    """Return what one version made of its requests since a moment, oldest first, with ratings.
+
+    A request that it was not to blame for (no room, no engine, no guard) says nothing about it.
+    """
     query = (
         select(OutcomeRow.kind, OutcomeRow.latency_ms, RatingRow.rating)
         .outerjoin(RatingRow, RatingRow.request_id == OutcomeRow.request_id)
         .where(
-            OutcomeRow.workload == workload, OutcomeRow.version == version, OutcomeRow.at >= since
+            OutcomeRow.workload == workload,
+            OutcomeRow.version == version,
+            OutcomeRow.at >= since,
+            OutcomeRow.kind != "unavailable",
         )
         .order_by(OutcomeRow.at.desc(), OutcomeRow.seq.desc())
         .limit(_JUDGED_REQUESTS)

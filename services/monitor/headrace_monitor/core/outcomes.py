@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from headrace_events.inference import InferenceCompleted, InferenceRejected
+from headrace_events.inference import InferenceCompleted, InferenceRejected, fault_of
 
-Kind = Literal["ok", "blocked", "error"]
+Kind = Literal["ok", "blocked", "error", "unavailable"]
+"""`error` is the model version's own failure. `unavailable` is a request that was not answered for
+want of room, engine or guard: the workload's failure, and no version's."""
 
 UNROUTED = "unrouted"
 """Version of a request that ended before serving chose one."""
-
-# The product asked for something that does not exist: nobody's service failed.
-_PRODUCT_ERRORS = ("unknown_workload",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +45,18 @@ def of_completed(data: InferenceCompleted, workload: str, at: datetime, sketch: 
 
 def of_rejected(data: InferenceRejected, workload: str, at: datetime) -> Outcome | None:
     """Return the outcome of a rejected request, or None if no service is to blame for it."""
-    if data.reason in _PRODUCT_ERRORS:
+    fault = fault_of(data)
+    kind: Kind = "error" if fault == "version" else "unavailable"
+    if data.reason == "guardrail":
+        kind = "blocked"
+    elif fault == "caller":
         return None
     return Outcome(
         request_id=data.request_id,
         workload=workload,
         version=data.model_version or UNROUTED,
         arm=data.arm or UNROUTED,
-        kind="blocked" if data.reason == "guardrail" else "error",
+        kind=kind,
         latency_ms=None,
         at=at,
     )

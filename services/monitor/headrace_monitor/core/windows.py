@@ -77,7 +77,7 @@ class WindowBoard:
         if bucket is None:
             return
         bucket.requests += 1
-        bucket.errors += outcome.kind == "error"
+        bucket.errors += outcome.kind in ("error", "unavailable")
         bucket.blocked += outcome.kind == "blocked"
         if outcome.latency_ms is not None:
             bucket.latency.add(outcome.latency_ms)
