@@ -1,23 +1,34 @@
-"""The HTTP side of the chassis: health, metrics, spans, and errors that do not quote input."""
+"""The HTTP side of the chassis: health, metrics, spans, and one way to answer errors."""
 
 import time
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry.trace import SpanKind
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace_kit import telemetry
+from headrace_kit.http_answers import AnswerHead, AnswerUnhandled, RelativeRedirects
 from headrace_kit.metrics import HTTP_REQUESTS, HTTP_SECONDS
+from headrace_kit.openapi import document_errors
+from headrace_kit.problems import answer_http, answer_invalid, problem
 
 # Asked every few seconds by machines: a span of each would drown the others.
 _UNTRACED = ("/healthz", "/readyz", "/metrics", "/version", "/console", "/metrics-api")
 _SERVER_ERROR = 500
+_READINESS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {"schema": {"type": "object"}}}},
+    503: {
+        "description": "Not ready: `checks` says which part",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    },
+}
 # It traces probes too, and logs the messages of unhandled errors, which may quote what users sent.
 _NO_TELEMETRY_OF_ITS_OWN = TelemetryConfig(
     tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False
@@ -74,35 +85,13 @@ class RefuseWhenDraining:
         if scope["type"] != "http" or not self._draining() or scope["path"].startswith(_UNTRACED):
             await self._app(scope, receive, send)
             return
-        body = {
-            "error": {
-                "message": "this replica is stopping: send the request again",
-                "type": "server_error",
-                "param": None,
-                "code": "draining",
-            }
-        }
-        headers = {"retry-after": "1", "connection": "close"}
-        await JSONResponse(body, status_code=503, headers=headers)(scope, receive, send)
-
-
-async def _invalid(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
-    fields = [
-        {"field": ".".join(str(part) for part in e["loc"]), "problem": e["type"]}
-        for e in error.errors()
-    ]
-    listed = ", ".join(f"{f['field']} ({f['problem']})" for f in fields)
-    body = {
-        "error": {
-            "message": f"The request does not fit: {listed}",
-            "type": "invalid_request_error",
-            "param": fields[0]["field"] if fields else None,
-            "code": "invalid_request",
-            "fields": fields,
-        }
-    }
-    return JSONResponse(body, status_code=422)
+        answer = problem(
+            503,
+            "this replica is stopping: send the request again",
+            code="draining",
+            headers={"retry-after": "1", "connection": "close"},
+        )
+        await answer(scope, receive, send)
 
 
 def make_api(
@@ -120,16 +109,22 @@ def make_api(
         lifespan=lifespan,
         telemetry=_NO_TELEMETRY_OF_ITS_OWN,
     )
+    # The one that is added last sees a request first.
+    api.add_middleware(RelativeRedirects)
+    api.add_middleware(AnswerHead)
+    api.add_middleware(AnswerUnhandled)
     api.add_middleware(RefuseWhenDraining, draining=draining)
     api.add_middleware(TraceRequests)
-    api.add_exception_handler(RequestValidationError, _invalid)
+    api.add_exception_handler(HTTPException, answer_http)
+    api.add_exception_handler(RequestValidationError, answer_invalid)
+    document_errors(api)
 
     @api.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:
         """Say that the process lives."""
         return {"status": "alive"}
 
-    @api.get("/readyz", tags=["health"])
+    @api.get("/readyz", tags=["health"], responses=_READINESS)
     async def readyz() -> JSONResponse:
         """Say whether the service can do its work, and which part cannot."""
         checks = ready()
@@ -143,7 +138,7 @@ def make_api(
         """Return the service's name and version."""
         return {"service": service, "version": version}
 
-    @api.get("/metrics", tags=["health"])
+    @api.get("/metrics", tags=["health"], response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Return Prometheus metrics."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

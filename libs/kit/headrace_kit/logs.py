@@ -61,6 +61,6 @@ def configure(service: str, level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     # Their INFO lines are one per rebalance, heartbeat or request: noise beside our own.
-    for noisy in ("aiokafka", "faststream", "httpx", "httpcore", "urllib3"):
+    for noisy in ("aiokafka", "faststream", "httpx2", "httpcore2", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)

@@ -290,6 +290,7 @@ class Service:
             loop="asyncio",  # docs/adr/0013: aiokafka does not survive a lost connection on uvloop
             log_config=None,
             access_log=False,
+            ws="none",  # nobody speaks it here: an upgrade is answered as the request that it is
             timeout_graceful_shutdown=http.drain_seconds,
         )
         self._http = DrainingServer(

@@ -4,7 +4,6 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import JSONResponse
 from sqlalchemy import func, select
 
 from headrace_data_quality.adapters.dataset_table import read_version
@@ -13,6 +12,7 @@ from headrace_data_quality.core.rows import DatasetRow
 from headrace_data_quality.core.versions import difference
 from headrace_events.references import TableRef
 from headrace_kit import Service
+from headrace_kit.problems import problem
 
 
 def router(service: Service) -> APIRouter:
@@ -134,5 +134,4 @@ def _short(row: VersionRow) -> dict[str, Any]:
 
 
 def _not_found(message: str) -> Response:
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
-    return JSONResponse({"error": error}, status_code=404)
+    return problem(404, message)

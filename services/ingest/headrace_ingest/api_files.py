@@ -6,7 +6,6 @@ from pathlib import PurePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
-from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
 from headrace_events import new_id
@@ -17,7 +16,7 @@ from headrace_ingest.adapters.tables import FileRow
 from headrace_ingest.core.errors import UnreadableSource
 from headrace_ingest.jobs import KIND
 from headrace_ingest.settings import Settings
-from headrace_kit import Service, UnitOfWork
+from headrace_kit import Service, UnitOfWork, problems
 
 _PAGE = 100
 UNNAMED = "headrace"
@@ -28,8 +27,7 @@ def problem(
     status: int, message: str, param: str | None = None, code: str | None = None
 ) -> Response:
     """Return an error in OpenAI's shape."""
-    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
-    return JSONResponse({"error": error}, status_code=status)
+    return problems.problem(status, message, param=param, code=code)
 
 
 def file_object(row: FileRow) -> dict[str, Any]:

@@ -115,7 +115,7 @@ async def test_feedback(bench: Any, client: httpx2.AsyncClient, outcome: Any) ->
     assert event.type == "feedback.given.v1"
     assert json.loads(event.body)["correction"] == "titkos javítás"
     wrong = await client.post("/v1/feedback", json={"request_id": "r1", "rating": 5})
-    assert wrong.status_code == 422
+    assert wrong.status_code == 400
 
 
 async def test_sources_show_their_state(bench: Any, client: httpx2.AsyncClient) -> None:
@@ -141,7 +141,7 @@ async def test_a_preview_shows_what_would_be_landed(bench: Any, client: httpx2.A
     wrong = await client.post("/sources/preview", json={**source, "completion": "label"})
     assert wrong.status_code == 400
     assert "missing column `label`" in wrong.json()["error"]["message"]
-    assert (await client.post("/sources/preview", json={"type": "file"})).status_code == 422
+    assert (await client.post("/sources/preview", json={"type": "file"})).status_code == 400
 
 
 async def test_the_stock_openai_package_uploads(bench: Any, client: httpx2.AsyncClient) -> None:

@@ -3,12 +3,12 @@
 from typing import Any
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlalchemy import select
 
 from headrace_events import new_id
 from headrace_kit import Job, Service
+from headrace_kit.problems import problem
 from headrace_trainer.adapters.tables import ResultRow
 from headrace_trainer.core.specification import Order
 from headrace_trainer.events import JOB, enqueue, newest_dataset
@@ -120,5 +120,4 @@ def _unknown(job_id: str) -> Response:
 
 
 def _problem(status: int, message: str, param: str) -> Response:
-    error = {"message": message, "type": "invalid_request_error", "param": param, "code": None}
-    return JSONResponse({"error": error}, status_code=status)
+    return problem(status, message, param=param)
