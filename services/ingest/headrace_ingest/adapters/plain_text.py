@@ -6,21 +6,23 @@ completion.
 """
 
 import re
+from collections.abc import Iterator
 
-from headrace_ingest.adapters.decoding import decode
+from headrace_ingest.adapters.decoding import decode, lines
 from headrace_ingest.core.errors import UnreadableSource
 from headrace_ingest.core.records import Row
 
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 
 
-def read_text(content: bytes, _prompt: str, _completion: str) -> list[Row]:
+def read_text(content: bytes, _prompt: str, _completion: str) -> Iterator[Row]:
     """Read tabbed lines or blocks; text has no columns, so their names do not matter."""
-    text = decode(content).replace("\r\n", "\n")
-    lines = [line for line in text.split("\n") if line.strip()]
-    if all("\t" in line for line in lines):
-        return [Row(*line.split("\t", 1)) for line in lines]
-    return [_block(number, b) for number, b in enumerate(_BLANK_LINES.split(text.strip()), start=1)]
+    all_lines = lines(decode(content))
+    written = [line for line in all_lines if line.strip()]
+    if all("\t" in line for line in written):
+        return (Row(*line.split("\t", 1)) for line in written)
+    blocks = _BLANK_LINES.split("\n".join(all_lines).strip())
+    return (_block(number, block) for number, block in enumerate(blocks, start=1))
 
 
 def _block(number: int, block: str) -> Row:
