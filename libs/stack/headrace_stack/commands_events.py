@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from headrace_stack import event_tail, manifests
+from headrace_stack import event_tail, evidence, manifests
 from headrace_stack.errors import StackError
 from headrace_stack.paths import default_home
 from headrace_stack.state import live_state
@@ -48,7 +49,10 @@ def apply(
     manifest = manifests.load(file)
     event = asyncio.run(manifests.publish(bootstrap_servers(), manifest))
     name = manifest.metadata.name
-    Console().print(
+    console = Console()
+    for note in evidence.notes(manifest):
+        console.print(f"[yellow]Note:[/] {escape(note)}", highlight=False, soft_wrap=True)
+    console.print(
         f"Applied workload [bold]{name}[/], revision {event.data.revision}. "
         f"Watch it: headrace events tail --workload {name}",
         highlight=False,

@@ -2,12 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 
+from headrace_evaluator.core import paired
 from headrace_evaluator.core.gates import decide
 from headrace_evaluator.core.order import Order
 from headrace_evaluator.core.scores import Asking, RowScore, RowScores, Scored, join, model_key
 from headrace_evaluator.core.verdict import judge
+from headrace_events.evidence import least_loss
 from headrace_events.references import ArtefactRef, DatasetRef, ModelRef, TableRef
 from headrace_events.workload import Evaluate, Gate
 
@@ -104,7 +107,7 @@ def test_whatever_is_missing_or_not_a_number_fails_closed(
 
 def test_verdict_has_the_metrics_and_all_gates() -> None:
     gates = (
-        Gate(metric="rouge_l", margin=-0.01),
+        Gate(metric="rouge_l", margin=-0.2),  # 20 equal rows can exclude a loss of 19.6 points
         Gate(metric="exact_match", margin=0.2, against="base"),
     )
     found = judge(
@@ -119,7 +122,7 @@ def test_verdict_has_the_metrics_and_all_gates() -> None:
 
 
 def test_one_gate_shut_is_enough() -> None:
-    gates = (Gate(metric="rouge_l"), Gate(metric="exact_match", margin=0.5))
+    gates = (Gate(metric="rouge_l", margin=-0.2), Gate(metric="exact_match", margin=0.5))
     found = judge(ORDER, Evaluate(gates=gates), {MODEL: GOOD, INCUMBENT: GOOD}, seconds=1.0)
     assert [g.passed for g in found.gates] == [True, False]
     assert not found.passed
@@ -176,3 +179,50 @@ def test_a_model_key_tells_apart_all_that_changes_scores() -> None:
     # A version number does not: the same artefact under another number has the same scores.
     renamed = MODEL.model_copy(update={"version": "9"})
     assert model_key(renamed, asking) == model_key(MODEL, asking)
+
+
+def right_or_wrong(won: int, lost: int, rows: int) -> tuple[RowScores, RowScores]:
+    """Two models that disagree on so many rows."""
+    ours = [1.0] * won + [0.0] * lost + [1.0] * (rows - won - lost)
+    theirs = [0.0] * won + [1.0] * lost + [1.0] * (rows - won - lost)
+    return (
+        {f"r{i}": RowScore(exact_match=v, rouge_l=v) for i, v in enumerate(ours)},
+        {f"r{i}": RowScore(exact_match=v, rouge_l=v) for i, v in enumerate(theirs)},
+    )
+
+
+@pytest.mark.parametrize("metric", ["exact_match", "rouge_l"])
+@pytest.mark.parametrize(("rows", "passes"), [(5, False), (100, False), (445, False), (446, True)])
+def test_rows_without_a_difference_prove_only_what_so_many_can(
+    metric: str, rows: int, passes: bool
+) -> None:
+    """A candidate 2 points worse shows no difference on 100 rows in 13 % of samples, on 5 in 90."""
+    same, _ = right_or_wrong(0, 0, rows)
+    result = decide(Gate(metric=metric, margin=-0.01), same, same, "version 1")  # type: ignore[arg-type]
+    assert result.passed is passes
+    assert result.bound == pytest.approx(-least_loss(rows, 0.95), abs=1e-6)
+
+
+def test_a_candidate_two_points_worse_seldom_passes() -> None:
+    """It was let through whenever a sample showed no difference."""
+    random, opened, samples = np.random.default_rng(3), 0, 2000
+    gate = Gate(metric="exact_match", margin=-0.01)
+    for lost in random.binomial(100, 0.02, samples):
+        ours, theirs = right_or_wrong(0, int(lost), 100)
+        opened += decide(gate, ours, theirs, "version 1").passed
+    assert opened / samples <= 0.05
+
+
+def test_a_few_rows_that_differ_in_a_bounded_score_count_as_the_whole_scale() -> None:
+    theirs = scores([0.5] * 60)
+    ours = scores([0.5] * 57 + [0.49, 0.9, 0.9])
+    result = decide(Gate(metric="rouge_l", margin=-0.05), ours, theirs, "version 1")
+    assert result.bound == pytest.approx(paired.lower(0, 1, 60, 0.95))
+    assert not result.passed
+
+
+def test_perplexity_of_models_that_hardly_differ_is_not_measured() -> None:
+    same = scores([0.2] * 50)
+    result = decide(Gate(metric="perplexity", margin=-1e9), same, same, "version 1")
+    assert not result.passed
+    assert "differ on 0 of 50 rows" in result.reason

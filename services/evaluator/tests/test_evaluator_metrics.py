@@ -83,12 +83,13 @@ def rows(losses: list[float], tokens: list[int]) -> RowScores:
 
 
 def test_perplexity_is_over_tokens_and_its_difference_relative() -> None:
-    ours, theirs = rows([2.0, 4.0], [2, 4]), rows([4.0, 8.0], [2, 4])
+    tokens = [2, 4] * 5
+    ours, theirs = rows([2.0, 4.0] * 5, tokens), rows([4.0, 8.0] * 5, tokens)
     found = compare("perplexity", ours, theirs)
     assert found.candidate == pytest.approx(math.exp(1.0))
     assert found.other == pytest.approx(math.exp(2.0))
     assert found.difference == pytest.approx(math.exp(-1.0) - 1)
-    # Both rows agree on the ratio, so every resample gives it.
+    # All rows agree on the ratio, so every resample gives it.
     result = found.result(0.95)
     assert result.low == pytest.approx(result.high) == pytest.approx(found.difference)
     assert found.improvement_bound(0.95) == pytest.approx(1 - math.exp(-1.0))

@@ -46,8 +46,9 @@ class Size:
     evaluation_rows: int = 64
     min_requests: int = 8
     feedback: int = 60
-    margins: tuple[float, float] = (-0.02, -0.05)
-    """Of the gates on ROUGE-L and exact match; wide ones test the loop, not the model."""
+    margins: tuple[float, float] = (-0.02, -0.1)
+    """Of the gates on ROUGE-L and exact match; wide ones test the loop, not the model. 64 rows
+    without any difference can exclude a loss of 6.7 points in exact match, not of 5."""
 
 
 SMALL = Size(

@@ -1,19 +1,37 @@
 """Candidate against another model on the same rows, one metric at a time."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace_evaluator.core.intervals import Samples, Statistic, lower_bound, two_sided
+from headrace_evaluator.core import paired
+from headrace_evaluator.core.intervals import (
+    Interval,
+    Samples,
+    Statistic,
+    lower_bound,
+    two_sided,
+)
 from headrace_evaluator.core.scores import RowScore, RowScores
 from headrace_events.evaluation import MetricResult
 from headrace_events.workload import Metric
 
 MIN_ROWS = 2
+MIN_DIFFERING = 10
+"""Rows on which the models must differ before resampling them says anything: with fewer, most
+resamples hold none of them, and what resampling never saw it calls impossible."""
+
+Kind = Literal["binary", "bounded", "ratio"]
+_KINDS: Mapping[Metric, Kind] = {
+    "exact_match": "binary",
+    "rouge_l": "bounded",
+    "perplexity": "ratio",
+}
+"""binary: a row is right or wrong; bounded: a row's score is in [0, 1]; ratio: without a bound."""
 
 
 class NotMeasured(Exception):
@@ -37,7 +55,10 @@ class Comparison:
 
     def result(self, confidence: float) -> MetricResult:
         """Return the metric with a two-sided interval of the difference."""
-        interval = two_sided(self.samples, _STATISTICS[self.metric], confidence)
+        if self._is_counted:
+            interval = self._counted((1 + confidence) / 2)
+        else:
+            interval = two_sided(self.samples, _STATISTICS[self.metric], confidence)
         if not math.isfinite(interval.low + interval.high):
             raise NotMeasured(f"{self.metric}: its interval is not a finite number")
         return MetricResult(
@@ -52,8 +73,45 @@ class Comparison:
         )
 
     def improvement_bound(self, confidence: float) -> float:
-        """Return the one-sided lower bound of how much better the candidate is (may be < 0)."""
+        """Return the one-sided lower bound of how much better the candidate is (may be < 0).
+
+        Raises NotMeasured for a metric without a bound of its own where too few rows differ.
+        """
+        if self._is_counted:
+            return self._counted(confidence).low
+        if self._differing < MIN_DIFFERING:
+            raise NotMeasured(
+                f"{self.metric}: the models differ on {self._differing} of {self.rows} rows, "
+                f"needed are {MIN_DIFFERING} or more"
+            )
         return lower_bound(self.samples, _IMPROVEMENTS[self.metric], confidence)
+
+    @property
+    def _differing(self) -> int:
+        """Rows on which the two models do not have the same score."""
+        if _KINDS[self.metric] == "ratio":
+            return int((self.samples[0] != self.samples[1]).sum())
+        return int((self.samples[0] != 0).sum())
+
+    @property
+    def _is_counted(self) -> bool:
+        """Whether rows are counted rather than resampled."""
+        kind = _KINDS[self.metric]
+        return kind == "binary" or (kind == "bounded" and self._differing < MIN_DIFFERING)
+
+    def _counted(self, confidence: float) -> Interval:
+        """Return both one-sided bounds from the counts of rows that are better and worse.
+
+        Where few rows of a bounded score differ, the lower bound takes each that is worse for worse
+        by the whole scale and none for better, the upper bound the other way round: they hold
+        whatever the sizes are.
+        """
+        better, worse = int((self.samples[0] > 0).sum()), int((self.samples[0] < 0).sum())
+        exact = _KINDS[self.metric] == "binary"
+        return Interval(
+            paired.lower(better if exact else 0, worse, self.rows, confidence),
+            paired.upper(better, worse if exact else 0, self.rows, confidence),
+        )
 
 
 def compare(metric: Metric, candidate: RowScores, other: RowScores) -> Comparison:

@@ -1,0 +1,41 @@
+"""What the rows that a manifest declares can show to its gates: said when it is applied."""
+
+from headrace_events.evidence import least_loss, rows_for
+from headrace_events.workload import Gate, Manifest
+
+_LARGEST_HOLDOUT = 1_000_000
+
+
+def notes(manifest: Manifest) -> list[str]:
+    """One sentence for each gate that two equally good models could never pass, and what to do.
+
+    A gate that wants an improvement (margin 0 or more) needs a better candidate in any case, and
+    perplexity has no scale from which to tell beforehand.
+    """
+    found = []
+    for index, gate in enumerate(manifest.spec.evaluate.gates):
+        if gate.metric != "perplexity" and gate.margin < 0 and (note := _note(manifest, gate)):
+            found.append(f"spec.evaluate.gates[{index}]: {note}")
+    return found
+
+
+def _note(manifest: Manifest, gate: Gate) -> str:
+    data, most = manifest.spec.data, manifest.spec.evaluate.max_rows
+    least = min(most, int(data.min_rows * data.holdout))
+    needed = rows_for(min(1.0, -gate.margin), gate.confidence)
+    if most < needed:
+        return (
+            f"{most} rows (evaluate.max_rows) can exclude a loss of "
+            f"{least_loss(most, gate.confidence):.3f} at best, and the margin is "
+            f"{-gate.margin:.3f}: only a better candidate can pass. For one that is as good as the "
+            f"incumbent score {needed} rows, or allow a wider margin."
+        )
+    if least < needed and data.holdout > 0:
+        wanted = min(_LARGEST_HOLDOUT, -(-needed // data.holdout))
+        return (
+            f"a dataset of data.min_rows ({data.min_rows}) has {least} rows to evaluate on. They "
+            f"can exclude a loss of {least_loss(least, gate.confidence):.3f} at best, and the "
+            f"margin is {-gate.margin:.3f}. A candidate that is as good as the incumbent passes "
+            f"from about {wanted:.0f} rows on."
+        )
+    return ""
