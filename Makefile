@@ -34,10 +34,10 @@ test-fast: setup ## Run the tests that need no engine, on all cores: under two m
 	@$(BIN)/pytest -n auto -m "not integration and not e2e and not browser and not faults and not faults_long" $(ARGS)
 
 faults: setup ## Kill and restart everything under load, count by id: one table
-	@$(BIN)/python -m headrace_bench faults $(ARGS)
+	@$(BIN)/python -P -m headrace_bench faults $(ARGS)
 
 bench-event-path: setup ## Requests per second over Kafka, beside MLflow's gateway: one table
-	@$(BIN)/python -m headrace_bench event-path $(ARGS)
+	@$(BIN)/python -P -m headrace_bench event-path $(ARGS)
 
 lint: setup ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff check .

@@ -145,9 +145,9 @@ UV_COMPILE_BYTECODE=1 "$UV" sync --locked --all-packages --all-extras --quiet
 
 say "Kafka's jars and the reference model"
 MODEL_LOG=.venv/.headrace-model.log # progress bars, worth a look only when it fails
-.venv/bin/python -m headrace_models "$REFERENCE_MODEL" >"$MODEL_LOG" 2>&1 &
+.venv/bin/python -P -m headrace_models "$REFERENCE_MODEL" >"$MODEL_LOG" 2>&1 &
 MODEL=$!
-.venv/bin/python -m headrace_stack.kafka >/dev/null || { wait "$MODEL" || true; exit 1; }
+.venv/bin/python -P -m headrace_stack.kafka >/dev/null || { wait "$MODEL" || true; exit 1; }
 wait "$MODEL" || fail "the reference model could not be prepared: $(tail -n 5 "$MODEL_LOG")"
 
 printf '%s' "$WANTED $CACHE" >"$STAMP"

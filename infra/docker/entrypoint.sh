@@ -16,4 +16,4 @@ fi
 if [ "$#" -gt 0 ]; then
     exec "$@"
 fi
-exec python -m "headrace_$(printf %s "$HEADRACE_PACKAGE" | tr - _)"
+exec python -P -m "headrace_$(printf %s "$HEADRACE_PACKAGE" | tr - _)"

@@ -7,7 +7,8 @@ RUN pip install --no-cache-dir mlflow==3.17.2 pg8000==1.31.5 boto3 \
     && install -d -o headrace -g headrace /data
 ENV MLFLOW_DISABLE_TELEMETRY=true \
     MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    PYTHONSAFEPATH=1
 USER 10001:10001
 EXPOSE 5000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \

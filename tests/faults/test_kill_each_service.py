@@ -34,7 +34,7 @@ def pid_of(stack: RunningStack, service: str) -> int | None:
 def test_the_circle_closes_although_each_service_dies_once(stack: RunningStack) -> None:
     restarts = {s["name"]: s["restarts"] for s in stack.status()["services"]}
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "headrace_stack", "demo", "--small",
+        [sys.executable, "-u", "-P", "-m", "headrace_stack", "demo", "--small",
          "--name", "killed-docs"],
         env={**os.environ, "HEADRACE_HOME": str(stack.home), "NO_COLOR": "1", "COLUMNS": "200"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

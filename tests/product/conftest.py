@@ -42,7 +42,7 @@ class Circuit:
         service = instance.rsplit("-", 1)[0]  # replicas share their database
         with (self.folder / f"{instance}.log").open("ab") as output:
             self.running[instance] = subprocess.Popen(
-                [sys.executable, "-m", f"headrace_{service}"],
+                [sys.executable, "-P", "-m", f"headrace_{service}"],
                 env={
                     **self.environment,
                     "HEADRACE_INSTANCE": instance,

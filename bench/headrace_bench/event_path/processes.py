@@ -28,7 +28,7 @@ def python_module(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, "-P", "-m", module, *arguments],
             env={**os.environ, **(environment or {})},
             stdout=output,
             stderr=subprocess.STDOUT,

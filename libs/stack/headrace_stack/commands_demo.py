@@ -67,7 +67,7 @@ def _check(data: Path, prompt: str, completion: str) -> None:
     if not data.is_file():
         raise StackError(f"There is no file {data}. Give a CSV, JSONL or Parquet file to --data.")
     done = subprocess.run(
-        [sys.executable, "-m", "headrace_ingest.check_file", str(data),
+        [sys.executable, "-P", "-m", "headrace_ingest.check_file", str(data),
          "--prompt", prompt, "--completion", completion],
         capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -55,7 +55,7 @@ def replay(
         _STORAGE: os.environ.get(_STORAGE, str(default_home() / "storage")),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "headrace_kit", "replay", "--service", service],
+        [sys.executable, "-P", "-m", "headrace_kit", "replay", "--service", service],
         env=environment,
         capture_output=True,
         text=True,

@@ -62,7 +62,7 @@ def _checkout(service: Service, folder: Path, python_path: str) -> Start:
     python = str(own) if own.exists() else sys.executable
     # Before site-packages, so that the checkout's code counts in whichever environment.
     sources = [str(path) for path in sorted((folder / "libs").iterdir()) if path.is_dir()]
-    path = os.pathsep.join(filter(None, [str(package), *sources, python_path]))
+    path = os.pathsep.join(filter(None, [str(package), *sources, *python_path.split(os.pathsep)]))
     workers: dict[str, object] = {"env_vars": {"PYTHONPATH": path}}
     if own.exists():
         workers["py_executable"] = python

@@ -133,5 +133,12 @@ def sweep(stack: str, command_words: Iterable[str] = (), seconds: float = TERM_S
 
 
 def child_environment(stack: str, **extra: str) -> dict[str, str]:
-    """The environment of a child: ours, the mark of the stack, and `extra`."""
-    return {**os.environ, STACK_ID_VARIABLE: stack, "PYTHONUNBUFFERED": "1", **extra}
+    """The environment of a child: ours, the mark of the stack, and `extra`.
+
+    Python imports nothing from the current folder, which is the user's and may hold a `json.py`.
+    """
+    own = {**os.environ, STACK_ID_VARIABLE: stack, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+    # An empty entry of the path is the current folder too.
+    if path := os.pathsep.join(filter(None, own.pop("PYTHONPATH", "").split(os.pathsep))):
+        own["PYTHONPATH"] = path
+    return {**own, **extra}

@@ -109,7 +109,7 @@ def headrace(
 ) -> subprocess.CompletedProcess[str]:
     """Run `headrace` as a user would, with its home in `home`."""
     return subprocess.run(
-        [sys.executable, "-m", "headrace_stack", *arguments],
+        [sys.executable, "-P", "-m", "headrace_stack", *arguments],
         env={**os.environ, "HEADRACE_HOME": str(home), "NO_COLOR": "1", "COLUMNS": "160"},
         capture_output=True,
         text=True,

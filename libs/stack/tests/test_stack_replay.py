@@ -27,7 +27,7 @@ def test_the_database_is_a_file_or_a_url(tmp_path: Path, monkeypatch: pytest.Mon
 
 def replay(kafka: str, home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "headrace_stack", "replay", *arguments],
+        [sys.executable, "-P", "-m", "headrace_stack", "replay", *arguments],
         env={
             **os.environ,
             "HEADRACE_HOME": str(home),

@@ -104,7 +104,7 @@ class Planted:
 
     def schemas(self, verb: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "headrace_stack", "schemas", verb, str(self._folder)],
+            [sys.executable, "-P", "-m", "headrace_stack", "schemas", verb, str(self._folder)],
             env={**os.environ, "PYTHONPATH": str(self._source), "NO_COLOR": "1"},
             capture_output=True,
             text=True,

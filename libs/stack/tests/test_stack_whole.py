@@ -135,7 +135,7 @@ def test_second_stack_runs_beside_the_first(up: RunningStack, tmp_path: Path) ->
 def test_foreground_stops_everything_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     home = tmp_path / "home"
     foreground = subprocess.Popen(
-        [sys.executable, "-m", "headrace_stack", "up", "--only", "kafka"],
+        [sys.executable, "-P", "-m", "headrace_stack", "up", "--only", "kafka"],
         env={**os.environ, "HEADRACE_HOME": str(home)},
         stdout=subprocess.PIPE,
         text=True,

@@ -137,7 +137,13 @@ async def test_killed_again_and_again_each_batch_is_curated_once(
 
     async def start() -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "headrace_data_quality", env=environment, stdout=log, stderr=log
+            sys.executable,
+            "-P",
+            "-m",
+            "headrace_data_quality",
+            env=environment,
+            stdout=log,
+            stderr=log,
         )
 
     process = await start()

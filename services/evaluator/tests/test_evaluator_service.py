@@ -104,7 +104,7 @@ class Evaluator:
     def _start(self) -> "subprocess.Popen[bytes]":
         with self.log.open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "headrace_evaluator"],
+                [sys.executable, "-P", "-m", "headrace_evaluator"],
                 env=self._environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -48,7 +48,7 @@ class Process:
 
     async def start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "headrace_ingest",
+            sys.executable, "-P", "-m", "headrace_ingest",
             env=self._environment, stdout=self._log, stderr=self._log,
         )  # fmt: skip
 

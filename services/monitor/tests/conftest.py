@@ -361,7 +361,7 @@ class MonitorProcess:
         """Start it and wait until it is ready."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "headrace_monitor"],
+                [sys.executable, "-P", "-m", "headrace_monitor"],
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -236,7 +236,7 @@ async def test_killed_right_after_mlflow_made_a_version_it_makes_no_second(
         "HEADRACE_MLFLOW__URL": settings.mlflow.url,
         "HEADRACE_HTTP__PORT": "0",
     }
-    command = [sys.executable, "-m", "headrace_registry"]
+    command = [sys.executable, "-P", "-m", "headrace_registry"]
     log = (tmp_path / "log").open("w")
     start = partial(subprocess.Popen, command, env=environment, stdout=log, stderr=log)
     process = start()

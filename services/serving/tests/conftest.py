@@ -51,7 +51,7 @@ class Processes:
         log = self.folder / f"{name}.log"
         with log.open("ab") as output:
             self.running[name] = subprocess.Popen(
-                [sys.executable, "-m", f"headrace_{name}"],
+                [sys.executable, "-P", "-m", f"headrace_{name}"],
                 env={
                     **self.environment,
                     "HEADRACE_HTTP__PORT": str(port),

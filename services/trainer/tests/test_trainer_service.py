@@ -84,7 +84,7 @@ class Trainer:
     def _start(self) -> "subprocess.Popen[bytes]":
         with self.log.open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "headrace_trainer"],
+                [sys.executable, "-P", "-m", "headrace_trainer"],
                 env=self._environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,

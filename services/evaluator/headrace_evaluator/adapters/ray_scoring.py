@@ -8,6 +8,7 @@ import structlog
 from headrace_evaluator.core.evaluate import ScoringFailed, ScoringRefused
 from headrace_evaluator.core.scores import Scored, ScoringRequest, join
 from headrace_evaluator.settings import Scoring
+from headrace_kit.ray_driver import job_config
 
 _LOG = structlog.get_logger(__name__)
 
@@ -48,6 +49,7 @@ class RayScorer:
             ignore_reinit_error=True,
             log_to_driver=True,
             configure_logging=False,
+            job_config=job_config(),
         )
         scoring = self._scoring
         task = ray.remote(

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from headrace_kit.ray_driver import job_config
 from headrace_serving.core.generation import (
     Adapter,
     AdapterRefused,
@@ -139,6 +140,7 @@ class RayEngine:
                 namespace=_NAMESPACE,
                 log_to_driver=False,
                 configure_logging=False,
+                job_config=job_config(),
             )
         # Ray Serve's own HTTP proxy is slow and not needed: HTTP enters at this service.
         serve.start(proxy_location="Disabled")

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from headrace_kit.ray_driver import job_config
 from headrace_trainer.core.specification import Outcome, Progress, Specification
 
 _LOG = structlog.get_logger(__name__)
@@ -68,6 +69,7 @@ class RayTraining:
             namespace=_NAMESPACE,
             ignore_reinit_error=True,
             configure_logging=False,
+            job_config=job_config(),
             runtime_env={"env_vars": _WORKER_ENVIRONMENT},
         )
         # Named anew at each attempt: a killed predecessor's board may still be on its way out.
