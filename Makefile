@@ -1,6 +1,6 @@
 # The targets that a newcomer guesses. Each that runs something sets up first; that is quick when
 # there is nothing to do. ARGS goes to the command: make demo ARGS="--data FILE --prompt COLUMN"
-.PHONY: help setup setup-tests demo up down status test test-fast faults bench-event-path lint format schemas
+.PHONY: help setup setup-tests demo up down status test test-fast faults soak bench-event-path lint format schemas
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -35,6 +35,9 @@ test-fast: setup ## Run the tests that need no engine, on all cores: under two m
 
 faults: setup ## Kill and restart everything under load, count by id: one table
 	@$(BIN)/python -P -m headrace_bench faults $(ARGS)
+
+soak: setup ## An hour of good and hostile traffic, each service killed twice: one table
+	@$(BIN)/python -m headrace_bench soak $(ARGS)
 
 bench-event-path: setup ## Requests per second over Kafka, beside MLflow's gateway: one table
 	@$(BIN)/python -P -m headrace_bench event-path $(ARGS)

@@ -4,6 +4,7 @@ import typer
 
 from headrace_bench.event_path import commands as event_path
 from headrace_bench.faults import commands as faults
+from headrace_bench.soak import commands as soak
 
 app = typer.Typer(
     help="Benches and the fault suite: each prints one table and writes JSON to bench/results.",
@@ -11,6 +12,7 @@ app = typer.Typer(
 )
 faults.register(app)
 event_path.register(app)
+soak.register(app)
 
 
 @app.callback()

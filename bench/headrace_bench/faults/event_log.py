@@ -1,14 +1,14 @@
 """Everything that the topics hold, read from their beginning to their end."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from headrace_events import EventData, InvalidEvent, RawEvent, parse
-from headrace_events.topics import CATALOGUE, dlq
+from headrace_events.topics import BY_NAME, dlq
 
 _DLQ_PREFIX = dlq("")
 
@@ -116,13 +116,11 @@ class EventLog:
         self.dead_letters.append(letter)
 
 
-async def read_log(bootstrap: str) -> EventLog:
-    """Read every topic of the catalogue to where it ends now."""
+async def read_log(bootstrap: str, names: Sequence[str] = tuple(BY_NAME)) -> EventLog:
+    """Read topics, else every one of the catalogue, to where each ends now."""
     log = EventLog()
     partitions = [
-        TopicPartition(topic.name, number)
-        for topic in CATALOGUE
-        for number in range(topic.partitions)
+        TopicPartition(name, number) for name in names for number in range(BY_NAME[name].partitions)
     ]
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
