@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from headrace_bench.faults.drain import drain
-from headrace_bench.faults.killer import kill, wait_ready
+from headrace_bench.faults.killer import StillDown, kill, wait_ready
 from headrace_bench.faults.kills import Progress
 from headrace_bench.faults.report import Row
 from headrace_bench.faults.sender import Sender
@@ -36,7 +36,10 @@ async def run(home: Path, plan: Plan, progress: Progress) -> tuple[Row, list[Gro
             await _under_fire(stack, plan, ran, sender, producer, progress)
             progress("waiting for the stack to come to rest", 0.97)
             for name in SERVICES:
-                await wait_ready(stack, name)
+                try:
+                    await wait_ready(stack, name)
+                except StillDown as error:
+                    row.problems.append(str(error))
             drained = await drain(stack, _DRAIN_SECONDS)
             if not drained.empty:
                 row.problems.append(f"not drained after {drained.seconds:.0f} s: {drained.left()}")
@@ -93,7 +96,13 @@ async def _kill(stack: FaultStack, plan: Plan, ran: Ran) -> None:
     began = time.monotonic()
     for at, victim in plan.kills():
         await asyncio.sleep(max(0.0, began + at - time.monotonic()))
-        await wait_ready(stack, victim)
-        ran.kills.append((time.time(), victim))
-        await kill(stack, victim)
+        try:
+            await wait_ready(stack, victim, plan.kill_window)
+            ran.kills.append((time.time(), victim))
+            async with asyncio.timeout(plan.kill_window):
+                await kill(stack, victim)
+        except StillDown as error:
+            ran.problems.append(str(error))
+        except TimeoutError:
+            ran.problems.append(f"the supervisor did not notice the death of {victim}")
     ran.quiet_since = time.time() + plan.kill_window

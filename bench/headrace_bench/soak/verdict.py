@@ -33,6 +33,8 @@ class Ran:
     kills: list[tuple[float, str]] = field(default_factory=list)
     began: float = field(default_factory=time.time)
     quiet_since: float = 0.0
+    problems: list[str] = field(default_factory=list)
+    """Deaths that nobody noticed, parts that did not come back."""
 
 
 async def judge(
@@ -44,6 +46,7 @@ async def judge(
     row.counts += [*_outcomes(log, ran, producer), *await _captured(stack, ran)]
     outside = _Outside(plan, ran)
     row.problems += [
+        *ran.problems,
         *outside("good HTTP requests failed", [(f.at, f.what) for f in ran.http.failures]),
         *outside("base URL or console silent", ran.watched.silent),
         *outside("not ready", ran.watched.not_ready),
