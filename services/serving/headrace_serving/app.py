@@ -18,7 +18,8 @@ from headrace_serving.events import ROLLOUT_JOB, register
 from headrace_serving.generating import Generator
 from headrace_serving.inference import AdmittedHandler
 from headrace_serving.metrics import BATCH_ROWS, IN_FLIGHT
-from headrace_serving.rollouts import RolloutJobs
+from headrace_serving.outcomes import Outcomes
+from headrace_serving.rollouts import RefusedCanaries, RolloutJobs
 from headrace_serving.settings import Settings
 
 _REFRESH_SECONDS = 0.5  # routes move a few times in a rollout; one small read is nothing
@@ -39,9 +40,10 @@ def build(settings: Settings | None = None) -> Service:
     )
     IN_FLIGHT.set_function(lambda: batcher.in_flight)
     cache = RouteCache(service.database)
-    generator = Generator(batcher, cache.get)
+    generator = Generator(batcher, cache.get, RefusedCanaries(service, cache))
     guard = GuardClient(settings.guardrails.url, settings.guardrails.timeout_seconds)
-    chat = Chat(generator, guard, service.publish, replicas.max_per_workload)
+    outcomes = Outcomes(service.publish)
+    chat = Chat(generator, guard, outcomes, replicas.max_per_workload, lambda: service.stopping)
 
     register(service)
     rollouts = RolloutJobs(engine)
@@ -80,6 +82,7 @@ def build(settings: Settings | None = None) -> Service:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await outcomes.stop()
         await batcher.stop()
         await guard.close()
         await engine.stop()

@@ -1,27 +1,65 @@
-"""One request of the HTTP path: verdict, version, generation, verdict, captured outcome."""
+"""One request of the HTTP path: place, verdict, version, generation, verdict, captured outcome."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
+
 from headrace_events import Event, EventData
-from headrace_events.inference import InferenceCompleted, InferenceRejected, Message, Usage
+from headrace_events.inference import InferenceCompleted, Message, Usage
 from headrace_events.workload import Manifest
 from headrace_kit.telemetry import trace_id_of
-from headrace_serving.adapters.guard import GuardClient, GuardUnavailable
+from headrace_kit.unit_of_work import EventTooLarge
+from headrace_serving.adapters.guard import GuardClient
 from headrace_serving.core.admission import Admission, Slot
-from headrace_serving.core.batching import DeadlineExceeded, Generated, Overloaded
-from headrace_serving.core.generation import EngineError, RequestRefused
+from headrace_serving.core.batching import Generated
+from headrace_serving.core.ending import (
+    CAME_TOO_LATE,
+    GONE,
+    NO_ROOM,
+    STOPPED,
+    TOO_LARGE,
+    Ending,
+    Unanswered,
+    blocked,
+    ending_of,
+    too_many,
+)
+from headrace_serving.core.generation import Prompt
 from headrace_serving.core.routing import Choice
 from headrace_serving.generating import Generator, Request
 from headrace_serving.inference import SOURCE
-from headrace_serving.openai_api import ApiError, overloaded, too_late, too_many
+from headrace_serving.outcomes import Outcomes
 
+_LOG = structlog.get_logger(__name__)
 _GUARD_SECONDS = 0.1  # a growing answer is checked at most this often
 FILTERED = "content_filter"
 
-Publish = Callable[..., Awaitable[None]]
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a caller of HTTP asks."""
+
+    request_id: str
+    manifest: Manifest
+    messages: tuple[Message, ...] = field(repr=False)
+    prompt: Callable[[tuple[Message, ...]], Prompt]
+    """What the engine gets, of the messages as guardrails let them through."""
+    key: str | None
+    deadline: float
+    own_deadline: bool
+    """Whether the deadline is this service's: the caller gave none."""
+    traceparent: str
+    urgent: bool
+
+    @property
+    def workload(self) -> str:
+        """Who answers."""
+        return self.manifest.metadata.name
 
 
 @dataclass(slots=True)
@@ -33,209 +71,185 @@ class Outcome:
     answer: Generated
 
 
+Piece = tuple[Choice, str | Outcome]
+
+
 class Chat:
     """Answers HTTP requests and captures them as the Kafka path does."""
 
     def __init__(
-        self, generator: Generator, guard: GuardClient, publish: Publish, most_per_workload: int
-    ) -> None:
-        self._admission = Admission(most_per_workload)
-        self._generator = generator
-        self._guard = guard
-        self._publish = publish
-
-    def take(self, workload: str, *, urgent: bool) -> Slot:
-        """A place for one request, until it is released; raise ApiError when there is none.
-
-        Decided before anything else is done for the request: a refusal must cost nothing.
-        """
-        if self._generator.full(urgent=urgent):
-            raise overloaded()
-        slot = self._admission.take(workload)
-        if slot is None:
-            raise too_many(workload)
-        return slot
-
-    async def admit(
         self,
-        request_id: str,
-        workload: str,
-        messages: tuple[Message, ...],
-        deadline: float,
-        traceparent: str,
-    ) -> tuple[Message, ...]:
-        """The messages as guardrails let them through; raise ApiError when they do not."""
-        if time.time() > deadline:
-            detail = "the deadline had passed when the request came"
-            await self._reject(
-                request_id, workload, traceparent, "deadline_exceeded", detail, "serving"
-            )
-            raise too_late()
-        try:
-            verdict = await self._guard.input(workload, request_id, messages, traceparent)
-        except GuardUnavailable as error:
-            raise _guard_down(error) from None
-        if verdict.action != "block" and verdict.messages is not None:
-            return verdict.messages
-        await self._reject(request_id, workload, traceparent, "guardrail", verdict.detail, "input")
-        raise ApiError(
-            400, f"the request was refused by {verdict.detail}", code=FILTERED, param="messages"
-        )
+        generator: Generator,
+        guard: GuardClient,
+        outcomes: Outcomes,
+        most_per_workload: int,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.admission = Admission(most_per_workload)
+        self.generator = generator
+        self.guard = guard
+        self.outcomes = outcomes
+        self.stopping = stopping
 
-    def choose(self, manifest: Manifest, request: Request) -> Choice:
-        """Pick the version that answers."""
-        return self._generator.choose(manifest, request)
+    def answer(self, asked: Asked) -> AsyncGenerator[Piece]:
+        """Checked text in pieces (if the request streams), the outcome last; raise Unanswered.
 
-    async def answer(
-        self, choice: Choice, request: Request, messages: tuple[Message, ...]
-    ) -> AsyncIterator[str | Outcome]:
-        """Checked text in pieces (if the request streams), the outcome last; raise ApiError.
-
-        The text that is shown is always a prefix of what the checks make of the whole.
+        The text that is shown is always a prefix of what the checks make of the whole. However it
+        ends, also when the caller goes away and the generator is closed, one outcome is told.
         """
-        started = time.time()
-        text, shown, checked_at = "", "", 0.0
+        return _Exchange(self, asked).run()
+
+
+class _Exchange:
+    """One request from its place in the service to its one outcome."""
+
+    def __init__(self, chat: Chat, asked: Asked) -> None:
+        self._chat = chat
+        self._asked = asked
+        self._slot: Slot | None = None
+        self._choice: Choice | None = None
+        self._ended = False
+
+    async def run(self) -> AsyncGenerator[Piece]:
         try:
-            async for piece in self._generator.stream(choice, request):
+            self._take_place()
+            messages = await self._admit()
+            async with aclosing(self._answer(messages)) as pieces:
+                async for piece in pieces:
+                    yield self._chosen, piece
+        except Unanswered as error:
+            self._choice = error.choice or self._choice
+            self._end(error.ending)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            self._end(STOPPED if self._chat.stopping() else GONE)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is an end
+            # Its text may quote what the caller sent.
+            _LOG.error(
+                "an answer failed", error=type(error).__name__, workload=self._asked.workload
+            )
+            ending = ending_of(error)
+            self._end(ending)
+            raise Unanswered(ending) from None
+        finally:
+            if self._slot:
+                self._slot.release()
+
+    @property
+    def _chosen(self) -> Choice:
+        assert self._choice  # noqa: S101 - chosen before the first piece
+        return self._choice
+
+    def _take_place(self) -> None:
+        """Decided before anything else is done for the request: a refusal must cost little."""
+        if self._chat.generator.full(urgent=self._asked.urgent):
+            raise Unanswered(NO_ROOM)
+        self._slot = self._chat.admission.take(self._asked.workload)
+        if self._slot is None:
+            raise Unanswered(too_many(self._asked.workload))
+
+    async def _admit(self) -> tuple[Message, ...]:
+        """The messages as guardrails let them through."""
+        asked = self._asked
+        if time.time() > asked.deadline:
+            raise Unanswered(CAME_TOO_LATE)
+        verdict = await self._chat.guard.input(
+            asked.workload, asked.request_id, asked.messages, asked.traceparent
+        )
+        if verdict.action == "block" or verdict.messages is None:
+            raise Unanswered(blocked("input", verdict.detail))
+        return verdict.messages
+
+    async def _answer(self, messages: tuple[Message, ...]) -> AsyncGenerator[str | Outcome]:
+        asked, started = self._asked, time.time()
+        prompt = asked.prompt(messages)
+        request = Request(
+            workload=asked.workload,
+            request_id=asked.request_id,
+            key=asked.key,
+            prompt=prompt,
+            deadline=asked.deadline,
+            traceparent=asked.traceparent,
+            urgent=asked.urgent,
+            own_deadline=asked.own_deadline,
+        )
+        text, shown, checked_at = "", "", 0.0
+        async with aclosing(self._chat.generator.answer(asked.manifest, request)) as pieces:
+            async for choice, piece in pieces:
+                self._choice = choice
                 if isinstance(piece, Generated):
-                    outcome = await self._outcome(choice, request, messages, piece, started)
+                    outcome = await self._outcome(choice, messages, piece, started)
                     # A blocked answer ends where it is; what was shown before was free of doubt.
-                    if request.prompt.stream and len(outcome.text) > len(shown):
+                    if prompt.stream and len(outcome.text) > len(shown):
                         yield outcome.text[len(shown) :]
                     yield outcome
                     return
                 text += piece
                 if time.monotonic() - checked_at >= _GUARD_SECONDS:
-                    released = await self._released(request, text)
+                    released = await self._released(text)
                     checked_at = time.monotonic()
                     if len(released) > len(shown):
                         yield released[len(shown) :]
                         shown = released
-        except (GuardUnavailable, DeadlineExceeded, Overloaded, EngineError) as error:
-            reason, shaped = _explained(error)
-            await self._failed(choice, request, reason, str(shaped))
-            raise shaped from None
+        raise Unanswered(ending_of(RuntimeError()), self._choice)
 
-    async def _released(self, request: Request, text: str) -> str:
+    async def _released(self, text: str) -> str:
         """What may be shown of a growing answer; of a blocked one nothing more."""
-        verdict = await self._guard.output(
-            request.workload, request.request_id, text, request.traceparent or "", final=False
+        asked = self._asked
+        verdict = await self._chat.guard.output(
+            asked.workload, asked.request_id, text, asked.traceparent, final=False
         )
         return (verdict.text or "") if verdict.action != "block" else ""
 
     async def _outcome(
-        self,
-        choice: Choice,
-        request: Request,
-        messages: tuple[Message, ...],
-        answer: Generated,
-        started: float,
+        self, choice: Choice, messages: tuple[Message, ...], answer: Generated, started: float
     ) -> Outcome:
         """The verdict on the whole answer, captured."""
-        traceparent = request.traceparent or ""
-        verdict = await self._guard.output(
-            request.workload, request.request_id, answer.text, traceparent
+        asked = self._asked
+        verdict = await self._chat.guard.output(
+            asked.workload, asked.request_id, answer.text, asked.traceparent
         )
         if verdict.action == "block":
-            await self._failed(choice, request, "guardrail", verdict.detail, stage="output")
+            self._end(blocked("output", verdict.detail))
             return Outcome("", FILTERED, answer)
         text = verdict.text or ""
-        await self._capture(
-            request.workload,
-            InferenceCompleted(
-                request_id=request.request_id,
-                messages=messages,
-                text=text,
-                model=request.workload,
-                model_version=choice.model.version,
-                arm=choice.arm,
-                finish_reason=answer.finish_reason,
-                usage=Usage(input_tokens=answer.input_tokens, output_tokens=answer.output_tokens),
-                latency_ms=(time.time() - started) * 1000,
-                trace_id=trace_id_of(traceparent),
-                via="http",
-            ),
-            request.request_id,
-            traceparent,
+        completed = InferenceCompleted(
+            request_id=asked.request_id,
+            messages=messages,
+            text=text,
+            model=asked.workload,
+            model_version=choice.model.version,
+            arm=choice.arm,
+            finish_reason=answer.finish_reason,
+            usage=Usage(input_tokens=answer.input_tokens, output_tokens=answer.output_tokens),
+            latency_ms=(time.time() - started) * 1000,
+            trace_id=trace_id_of(asked.traceparent),
+            via="http",
         )
+        self._ended = True  # from here on this is the outcome, also if the caller goes away
+        try:
+            await self._chat.outcomes.told(self._event(completed))
+        except EventTooLarge:
+            self._ended = False
+            raise Unanswered(TOO_LARGE, choice) from None
         return Outcome(text, answer.finish_reason, answer)
 
-    async def _failed(
-        self, choice: Choice, request: Request, reason: str, detail: str, stage: str = "serving"
-    ) -> None:
-        await self._reject(
-            request.request_id,
-            request.workload,
-            request.traceparent or "",
-            reason,
-            detail,
-            stage,
-            choice,
+    def _end(self, ending: Ending) -> None:
+        """Tell how it ended, unless it has ended already."""
+        if self._ended:
+            return
+        self._ended = True
+        asked = self._asked
+        trace_id = trace_id_of(asked.traceparent)
+        fact = ending.event(asked.request_id, self._choice, trace_id, "http")
+        self._chat.outcomes.tell(self._event(fact))
+
+    def _event(self, fact: EventData) -> Event[Any]:
+        return Event[Any].new(
+            fact,
+            source=SOURCE,
+            workload=self._asked.workload,
+            subject=self._asked.request_id,
+            traceparent=self._asked.traceparent or None,
         )
-
-    async def _reject(
-        self,
-        request_id: str,
-        workload: str,
-        traceparent: str,
-        reason: str,
-        detail: str,
-        stage: str,
-        choice: Choice | None = None,
-    ) -> None:
-        fact = InferenceRejected.model_validate(
-            {
-                "request_id": request_id,
-                "reason": reason,
-                "detail": detail,
-                "stage": stage,
-                "model_version": choice.model.version if choice else None,
-                "arm": choice.arm if choice else None,
-                "trace_id": trace_id_of(traceparent),
-                "via": "http",
-            }
-        )
-        await self._capture(workload, fact, request_id, traceparent)
-
-    async def _capture(
-        self, workload: str, fact: EventData, request_id: str, traceparent: str
-    ) -> None:
-        await self._publish(
-            Event[Any].new(
-                fact,
-                source=SOURCE,
-                workload=workload,
-                subject=request_id,
-                traceparent=traceparent or None,
-            )
-        )
-
-
-def _guard_down(error: Exception) -> ApiError:
-    return ApiError(
-        503,
-        f"guardrails gave no verdict ({error}), so nothing is let through: try again",
-        code="guardrails_unavailable",
-        kind="server_error",
-        retry_after=2,
-    )
-
-
-def _explained(error: Exception) -> tuple[str, ApiError]:
-    """Why there is no answer: the outcome's reason, and the error for the caller."""
-    match error:
-        case GuardUnavailable():
-            return "engine_error", _guard_down(error)
-        case DeadlineExceeded():
-            return "deadline_exceeded", too_late()
-        case Overloaded():
-            return "overloaded", overloaded()
-        case RequestRefused():
-            shaped = ApiError(400, str(error), code="context_length_exceeded", param="messages")
-            return "engine_error", shaped
-        case _:
-            return "engine_error", _unavailable(str(error))
-
-
-def _unavailable(message: str) -> ApiError:
-    return ApiError(503, message, code="engine_unavailable", kind="server_error", retry_after=2)

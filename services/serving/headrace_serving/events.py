@@ -85,10 +85,13 @@ async def replay_started(event: Event[RolloutStarted], uow: UnitOfWork) -> None:
 
 
 async def replay_finished(event: Event[RolloutFinished], uow: UnitOfWork) -> None:
-    """End a canary that could not be loaded then; one that ran was ended by its handler."""
+    """End a canary that could not be loaded then, before it began or while it ran.
+
+    One that was judged was ended by its handler: this event comes after that.
+    """
     before = await routes.read(uow.session, event.workload)
     canary, ended = before.canary, event.data
-    if canary and canary.state == "loading" and canary.rollout_id == ended.rollout_id:
+    if canary and canary.rollout_id == ended.rollout_id and ended.outcome == "failed":
         after, facts = routing.fail(before, ended.rollout_id, ended.reason)
         await save(uow, before, after, facts, ended.reason)
 

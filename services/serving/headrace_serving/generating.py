@@ -2,13 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from headrace_events.workload import Manifest
 from headrace_kit import telemetry
 from headrace_serving.core.batching import Batcher, DeadlineExceeded, Generated, Overloaded
-from headrace_serving.core.generation import AdapterRefused, EngineUnavailable, Prompt
+from headrace_serving.core.ending import Unanswered, ending_of
+from headrace_serving.core.generation import (
+    AdapterRefused,
+    EngineError,
+    EngineUnavailable,
+    Prompt,
+)
 from headrace_serving.core.prompting import adapter_of
 from headrace_serving.core.routing import Choice, Route, choose
 from headrace_serving.metrics import GENERATION_SECONDS, TOKENS
@@ -27,14 +34,27 @@ class Request:
     deadline: float | None
     traceparent: str | None
     urgent: bool = False
+    own_deadline: bool = False
+    """Whether the deadline is this service's: the caller gave none."""
+
+
+# Called with the workload, the refused candidate and the reason; it raises nothing.
+Refused = Callable[[str, Choice, str], Awaitable[None]]
+
+
+async def _ignore(_workload: str, _choice: Choice, _reason: str) -> None:
+    """A refused candidate changes nothing."""
 
 
 class Generator:
     """Answers requests by the route of the moment."""
 
-    def __init__(self, batcher: Batcher, route_of: Callable[[str], Route]) -> None:
+    def __init__(
+        self, batcher: Batcher, route_of: Callable[[str], Route], refused: Refused = _ignore
+    ) -> None:
         self._batcher = batcher
         self._route_of = route_of
+        self._refused = refused
 
     def full(self, *, urgent: bool = False) -> bool:
         """Whether another request would be refused."""
@@ -47,7 +67,7 @@ class Generator:
             route = replace(route, canary=None)
         return choose(route, manifest.spec.base, request.request_id, request.key)
 
-    async def stream(self, choice: Choice, request: Request) -> AsyncIterator[str | Generated]:
+    async def stream(self, choice: Choice, request: Request) -> AsyncGenerator[str | Generated]:
         """Generate with one version, inside a span; text in pieces if asked for, the whole last."""
         attributes = {
             "gen_ai.operation.name": "chat",
@@ -58,14 +78,15 @@ class Generator:
         }
         # Not the `span` context manager: an async generator may be resumed in another context.
         opened = telemetry.start_inner_span("generate", request.traceparent, attributes)
+        pieces = self._batcher.stream(
+            choice.model.base,
+            adapter_of(choice.model),
+            request.prompt,
+            request.deadline,
+            urgent=request.urgent,
+        )
         try:
-            async for piece in self._batcher.stream(
-                choice.model.base,
-                adapter_of(choice.model),
-                request.prompt,
-                request.deadline,
-                urgent=request.urgent,
-            ):
+            async for piece in pieces:
                 if isinstance(piece, Generated):
                     labels = (request.workload, choice.model.version)
                     TOKENS.labels(*labels).inc(piece.output_tokens)
@@ -79,31 +100,45 @@ class Generator:
                     )
                 yield piece
         finally:
+            # At once, not when the event loop collects it: it holds a place in the batch.
+            await pieces.aclose()
             opened.end()
 
-    async def patiently(
-        self, manifest: Manifest, request: Request, patience_seconds: float
-    ) -> AsyncIterator[tuple[Choice, str | Generated]]:
-        """Generate; while the engine is away, try again until the deadline (or the patience) ends.
+    async def answer(
+        self, manifest: Manifest, request: Request, patience_seconds: float | None = None
+    ) -> AsyncGenerator[tuple[Choice, str | Generated]]:
+        """Generate by the route of the moment; the last item is the whole answer.
 
-        A canary whose adapter is refused is answered by the incumbent: its users must not suffer.
-        Pieces start over with each try; the last item is the whole answer.
+        With patience, while the engine is away, try again until the deadline (or the patience)
+        ends; pieces start over with each try. A canary whose adapter is refused is answered by the
+        incumbent, and ends: its users must not suffer, nor may it wait for ever for a judgement.
+        Raises Unanswered, with the version that was to answer.
         """
-        until = request.deadline or time.time() + patience_seconds
+        now = time.time()
+        until = now if patience_seconds is None else request.deadline or now + patience_seconds
         canary = True
         while True:
             choice = self.choose(manifest, request, canary=canary)
             try:
-                async for piece in self.stream(choice, request):
-                    yield choice, piece
+                async with aclosing(self.stream(choice, request)) as pieces:
+                    async for piece in pieces:
+                        yield choice, piece
                 return
-            except AdapterRefused:
+            except AdapterRefused as error:
                 if choice.arm != "canary":
-                    raise
+                    raise self._unanswered(error, request, choice) from None
+                await self._refused(request.workload, choice, str(error))
                 canary = False
-            except (EngineUnavailable, Overloaded):
+            except (EngineUnavailable, Overloaded) as error:
                 if time.time() + _RETRY_SECONDS > until:
-                    if request.deadline:
-                        raise DeadlineExceeded from None
-                    raise
+                    late = patience_seconds is not None and request.deadline
+                    fault = ending_of(error).fault
+                    shown = DeadlineExceeded(fault) if late else error
+                    raise self._unanswered(shown, request, choice) from None
                 await asyncio.sleep(_RETRY_SECONDS)
+            except (DeadlineExceeded, EngineError) as error:
+                raise self._unanswered(error, request, choice) from None
+
+    @staticmethod
+    def _unanswered(error: Exception, request: Request, choice: Choice) -> Unanswered:
+        return Unanswered(ending_of(error, own_deadline=request.own_deadline), choice)

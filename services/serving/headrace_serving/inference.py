@@ -11,13 +11,19 @@ from headrace_events.inference import (
     InferenceCancelRequested,
     InferenceGenerated,
     InferencePartGenerated,
-    InferenceRejected,
     Usage,
 )
 from headrace_events.workload import Manifest
 from headrace_kit.telemetry import trace_id_of
-from headrace_serving.core.batching import DeadlineExceeded, Generated, Overloaded
+from headrace_serving.core.batching import Generated
 from headrace_serving.core.cancellation import Cancellations, Cancelled
+from headrace_serving.core.ending import (
+    CANCELLED,
+    UNKNOWN_WORKLOAD,
+    Ending,
+    Unanswered,
+    ending_of,
+)
 from headrace_serving.core.generation import EngineError
 from headrace_serving.core.prompting import prompt_for
 from headrace_serving.core.routing import Choice
@@ -58,8 +64,7 @@ class AdmittedHandler:
     async def _one(self, event: Event[InferenceAdmitted]) -> None:
         manifest = await self._manifest(event.workload)
         if manifest is None:
-            detail = "no such workload: apply its manifest with `headrace apply`"
-            await self._reject(event, "unknown_workload", detail)
+            await self._reject(event, UNKNOWN_WORKLOAD)
             return
         request = event.data.request
         asked = Request(
@@ -81,12 +86,11 @@ class AdmittedHandler:
             async with self._cancellations.scope(request.request_id):
                 fact = await self._answer(event, manifest, asked)
         except Cancelled:
-            await self._reject(event, "cancelled", "cancelled by the caller")
+            await self._reject(event, CANCELLED)
             return
-        except (DeadlineExceeded, Overloaded, EngineError) as error:
-            reason, detail = _explained(error)
-            # The version that should have answered: the monitor counts its errors by it.
-            await self._reject(event, reason, detail, self._generator.choose(manifest, asked))
+        except Unanswered as error:
+            # The version that was to answer: the monitor counts its own failures by it.
+            await self._reject(event, error.ending, error.choice)
             return
         await self._publish(caused(event, fact))
 
@@ -103,9 +107,7 @@ class AdmittedHandler:
         generated: InferenceGenerated | None = None
         # To the end: generators that are left before it are closed by the event loop, each in a
         # task of its own.
-        async for choice, piece in self._generator.patiently(
-            manifest, asked, self._patience_seconds
-        ):
+        async for choice, piece in self._generator.answer(manifest, asked, self._patience_seconds):
             if isinstance(piece, str):
                 await parts.add(piece)
                 continue
@@ -113,7 +115,7 @@ class AdmittedHandler:
             await parts.flush()
             generated = _generated(event, choice, piece, seconds)
         if generated is None:
-            raise EngineError("the engine ended without an answer")
+            raise Unanswered(ending_of(EngineError("the engine ended without an answer")))
         return generated
 
     async def _manifest(self, workload: str) -> Manifest | None:
@@ -125,30 +127,11 @@ class AdmittedHandler:
         return None
 
     async def _reject(
-        self,
-        event: Event[InferenceAdmitted],
-        reason: str,
-        detail: str,
-        choice: Choice | None = None,
+        self, event: Event[InferenceAdmitted], ending: Ending, choice: Choice | None = None
     ) -> None:
-        fact = InferenceRejected.model_validate(
-            {
-                "request_id": event.data.request.request_id,
-                "reason": reason,
-                "detail": detail,
-                "stage": "serving",
-                "model_version": choice.model.version if choice else None,
-                "arm": choice.arm if choice else None,
-                "trace_id": trace_id_of(event.traceparent),
-            }
-        )
+        request_id = event.data.request.request_id
+        fact = ending.event(request_id, choice, trace_id_of(event.traceparent), "kafka")
         await self._publish(caused(event, fact))
-
-
-def _explained(error: Exception) -> tuple[str, str]:
-    if isinstance(error, DeadlineExceeded):
-        return "deadline_exceeded", "the deadline passed before the answer was generated"
-    return "overloaded" if isinstance(error, Overloaded) else "engine_error", str(error)
 
 
 class _Parts:

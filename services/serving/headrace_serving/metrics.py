@@ -13,3 +13,6 @@ BATCH_ROWS = Histogram(
     "headrace_batch_rows", "Requests in one batch", ["base"], buckets=(1, 2, 4, 8, 16, 32, 64)
 )
 IN_FLIGHT = Gauge("headrace_inference_in_flight", "Requests under way")
+OUTCOMES_LOST = Counter(
+    "headrace_outcomes_lost_total", "Outcomes of HTTP requests that the broker did not take"
+)

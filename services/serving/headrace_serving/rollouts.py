@@ -1,18 +1,25 @@
-"""The leased job that loads a candidate on the replica and then starts its canary."""
+"""Candidates that cannot be loaded: before their canary by its leased job, or while it runs."""
 
 import asyncio
 import time
 
+import structlog
+
 from headrace_events.references import ModelRef
-from headrace_kit import Job, JobContext, JobRejected, UnitOfWork
+from headrace_kit import Job, JobContext, JobRejected, Service, UnitOfWork
 from headrace_serving.adapters import routes
+from headrace_serving.adapters.routes import RouteCache
 from headrace_serving.core import routing
 from headrace_serving.core.generation import AdapterRefused, Engine, EngineUnavailable
 from headrace_serving.core.prompting import adapter_of
+from headrace_serving.core.routing import Choice
 from headrace_serving.events import save
 
+_LOG = structlog.get_logger(__name__)
 _PATIENCE_SECONDS = 600.0
 _RETRY_SECONDS = 2.0
+# A request waits for it; when the database is slower than this, the next request tries again.
+_ENDING_SECONDS = 5.0
 
 
 class RolloutJobs:
@@ -51,3 +58,38 @@ class RolloutJobs:
                 if time.monotonic() > until:
                     raise
                 await asyncio.sleep(_RETRY_SECONDS)
+
+
+class RefusedCanaries:
+    """Ends a canary whose adapter is refused while it runs, e.g. by a new replica.
+
+    Its requests are answered by the incumbent, so the monitor would never have enough of the
+    candidate's own to judge it: that it cannot be loaded is its fault, and the verdict.
+    """
+
+    def __init__(self, service: Service, cache: RouteCache) -> None:
+        self._service = service
+        self._cache = cache
+        self._lock = asyncio.Lock()
+
+    async def __call__(self, workload: str, choice: Choice, reason: str) -> None:
+        """End it, once; what goes wrong here is no fault of the request that found it."""
+        try:
+            async with asyncio.timeout(_ENDING_SECONDS), self._lock:
+                await self._end(workload, choice.model.version, reason)
+        except Exception as error:  # noqa: BLE001 - the next request tries again
+            _LOG.warning("a refused canary goes on", workload=workload, error=type(error).__name__)
+
+    async def _end(self, workload: str, version: str, reason: str) -> None:
+        canary = self._cache.get(workload).canary
+        if canary is None or canary.state != "running" or canary.candidate.version != version:
+            return
+        async with self._service.unit_of_work(workload=workload) as uow:
+            before = await routes.read(uow.session, workload)
+            after, facts = routing.fail(before, canary.rollout_id, reason)
+            for fact in facts:
+                # No event is this moment's; a replay finds it in the log.
+                at = uow.emit(fact, workload=workload).time
+                await routes.write(uow.session, before, after, at, reason)
+        await self._cache.refresh()
+        _LOG.warning("canary ended: its adapter is refused", workload=workload, version=version)

@@ -10,11 +10,13 @@ from headrace_events.rollout import ArmStats, CanaryJudged
 from headrace_events.workload import Manifest, WorkloadApplied
 from headrace_kit import Service
 from headrace_kit.testing_replay import Life, rows_in
+from headrace_serving.adapters.routes import RouteCache
 from headrace_serving.adapters.tables import Base
 from headrace_serving.app import build
 from headrace_serving.core.generation import Adapter, AdapterRefused
+from headrace_serving.core.routing import Choice
 from headrace_serving.events import ROLLOUT_JOB
-from headrace_serving.rollouts import RolloutJobs
+from headrace_serving.rollouts import RefusedCanaries, RolloutJobs
 from headrace_serving.settings import Settings
 
 NAME = "support"
@@ -47,6 +49,18 @@ def model(version: str) -> ModelRef:
     )
 
 
+class ServingLife(Life):
+    """With requests that find out what an engine refuses."""
+
+    async def refused(self, version: str) -> None:
+        cache = RouteCache(self.service.database)
+        await cache.refresh()
+        end = RefusedCanaries(self.service, cache)
+        for _ in range(2):  # of the second request nothing is left to end
+            await end(NAME, Choice(model(version), "canary"), "its digest is another one")
+        await self.publish()
+
+
 async def judged(life: Life, rollout: str, step: int, verdict: str) -> Event[Any]:
     arm = ArmStats(version="1", requests=50, errors=0, p50_ms=1, p95_ms=2)
     data = CanaryJudged.model_validate(
@@ -64,7 +78,7 @@ async def judged(life: Life, rollout: str, step: int, verdict: str) -> Event[Any
 
 async def test_replay_makes_the_same_routes(database_url: str, tmp_path: Path) -> None:
     engine = Loads()
-    life = Life(make(database_url, engine), Base.metadata)
+    life = ServingLife(make(database_url, engine), Base.metadata)
     await life.service.database.create()
     manifest = Manifest.model_validate(
         {"apiVersion": "headrace/v1", "kind": "Workload", "metadata": {"name": NAME}}
@@ -94,13 +108,16 @@ async def test_replay_makes_the_same_routes(database_url: str, tmp_path: Path) -
     await judged(life, second, 0, "fail")
     await tell(ModelRejected(model=model("2"), reason="the canary failed"))
     await approve("3", "1")  # cannot be loaded
+    await approve("6", "1")  # refused while it runs, as by a new replica
+    await life.refused("6")
     await approve("4", "1")
     await approve("5", "1")  # supersedes it
     await tell(ModelRolledBack(model=model("1"), restored=model("base"), reason="slow"))
 
     before = await life.dump()
     states = {row["version"]: row["state"] for row in before["serving_rollouts"]}
-    assert states == {"1": "succeeded", "2": "failed", "3": "failed", "4": "failed", "5": "running"}
+    failed = dict.fromkeys(("2", "3", "4", "6"), "failed")
+    assert states == {"1": "succeeded", "5": "running", **failed}
     assert min(rows_in(before, "serving_routes", "kit_jobs", "kit_inbox")) > 0
     idle = Loads()
     after, report, fresh = await life.replayed(

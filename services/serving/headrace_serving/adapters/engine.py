@@ -18,6 +18,7 @@ from headrace_serving.core.generation import (
     AdapterRefused,
     EngineError,
     EngineUnavailable,
+    GenerationFailed,
     Piece,
     Prompt,
 )
@@ -109,12 +110,19 @@ class RayEngine:
 
     def _translated(self, base: str, error: Exception) -> EngineError:
         """Ray's error as ours. Its own text is a remote traceback: not for users or logs."""
+        from ray.exceptions import RayError, RayTaskError
+
         cause = getattr(error, "cause", None)
         for found in (error, cause):
             if isinstance(found, AdapterRefused):
                 return AdapterRefused(str(cause or error))
+        name = type(cause or error).__name__
+        # The replica lives and raised: what Ray raises itself, or memory, is no version's fault.
+        own = isinstance(error, RayTaskError) and not isinstance(cause, RayError | MemoryError)
+        if own and "OutOfMemory" not in name:
+            return GenerationFailed(f"the model failed ({name})")
         self._handles.pop(base, None)
-        return EngineUnavailable(f"the engine failed ({type(cause or error).__name__})")
+        return EngineUnavailable(f"the engine failed ({name})")
 
     async def _handle(self, base: str) -> Any:
         handle = self._handles.get(base)

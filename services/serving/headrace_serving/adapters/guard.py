@@ -8,10 +8,7 @@ import httpx2
 from pydantic import BaseModel, ValidationError
 
 from headrace_events.inference import Message
-
-
-class GuardUnavailable(Exception):
-    """Guardrails did not give a verdict: nothing may pass."""
+from headrace_serving.core.ending import Stage, Unanswered, guard_down
 
 
 class Verdict(BaseModel):
@@ -45,14 +42,14 @@ class GuardClient:
     async def input(
         self, workload: str, request_id: str, messages: Sequence[Message], traceparent: str
     ) -> Verdict:
-        """The verdict on a request."""
+        """The verdict on a request; raise Unanswered when there is none."""
         body = {"messages": [message.model_dump() for message in messages]}
         return await self._ask("input", workload, request_id, body, traceparent)
 
     async def output(
         self, workload: str, request_id: str, text: str, traceparent: str, *, final: bool = True
     ) -> Verdict:
-        """The verdict on an answer, or on all there is of it so far."""
+        """The verdict on an answer, or on all there is of it so far; raise Unanswered if none."""
         body = {"text": text, "final": final}
         return await self._ask("output", workload, request_id, body, traceparent)
 
@@ -61,7 +58,7 @@ class GuardClient:
         await self._client.aclose()
 
     async def _ask(
-        self, stage: str, workload: str, request_id: str, body: dict[str, Any], traceparent: str
+        self, stage: Stage, workload: str, request_id: str, body: dict[str, Any], traceparent: str
     ) -> Verdict:
         try:
             response = await self._client.post(
@@ -72,6 +69,6 @@ class GuardClient:
             response.raise_for_status()
             return Verdict.model_validate_json(response.content)
         except httpx2.HTTPError as error:
-            raise GuardUnavailable(type(error).__name__) from None
+            raise Unanswered(guard_down(stage, type(error).__name__)) from None
         except ValidationError:
-            raise GuardUnavailable("the verdict does not fit") from None
+            raise Unanswered(guard_down(stage, "the verdict does not fit")) from None

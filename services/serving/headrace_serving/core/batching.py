@@ -7,9 +7,10 @@ lone request never waits for company. An urgent request waits for the batch unde
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
+from headrace_events.inference import Fault
 from headrace_serving.core.generation import (
     Adapter,
     Engine,
@@ -26,7 +27,15 @@ _URGENT_SHARE = 4  # urgent requests have a bound of their own: a quarter of wha
 
 
 class DeadlineExceeded(Exception):
-    """Nobody waits for this answer any more; it was not generated."""
+    """Nobody waits for this answer any more; it was not generated.
+
+    `fault` is whose it is: the caller's, who gave too little time, unless something failed
+    meanwhile.
+    """
+
+    def __init__(self, fault: Fault = "caller") -> None:
+        super().__init__("the deadline passed")
+        self.fault: Fault = fault
 
 
 class Overloaded(Exception):
@@ -129,7 +138,7 @@ class Batcher:
         deadline: float | None = None,
         *,
         urgent: bool = False,
-    ) -> AsyncIterator[str | Generated]:
+    ) -> AsyncGenerator[str | Generated]:
         """Generate; text comes in pieces when the prompt asks for it, the whole comes last.
 
         Raises DeadlineExceeded, Overloaded or an EngineError.

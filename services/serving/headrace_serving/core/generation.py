@@ -15,6 +15,10 @@ class EngineUnavailable(EngineError):
     """The engine is away (starting, restarting): the same request may succeed later."""
 
 
+class GenerationFailed(EngineUnavailable):
+    """The engine is there, and failed while this version answered; another try may succeed."""
+
+
 class RequestRefused(EngineError):
     """This request can never be answered, e.g. it is longer than the model's context."""
 
