@@ -22,6 +22,7 @@ from headrace_events.inference import (
     InferenceRejected,
     InferenceRequested,
 )
+from headrace_events.text import fit_id, fit_text
 
 
 class HeadraceClient:
@@ -131,7 +132,10 @@ class HeadraceClient:
         workload: str | None = None,
         correction: str | None = None,
     ) -> None:
-        """Say how good an answer was, or what it should have been; `answer` or its request id."""
+        """Say how good an answer was, or what it should have been; `answer` or its request id.
+
+        Raises ValueError for an id or a text that no part of the way can carry.
+        """
         if isinstance(answer, Answer):
             request_id, traceparent = answer.request_id, answer.traceparent
             workload = workload or answer.workload
@@ -139,6 +143,9 @@ class HeadraceClient:
             request_id, traceparent = answer, None
         if not workload:
             raise ValueError("feedback by request id needs `workload`")
+        # Before the model does: pydantic's error would quote what was written.
+        fit_id(request_id)
+        fit_text(correction or "")
         given = FeedbackGiven(request_id=request_id, rating=rating, correction=correction)
         await self._connected().publish(
             Event[Any].new(

@@ -7,6 +7,7 @@ from pydantic import Field
 from headrace_events import topics
 from headrace_events.envelope import EventData
 from headrace_events.references import Reference
+from headrace_events.text import CarriedId, Text
 
 Arm = Literal["base", "production", "canary"]
 Priority = Literal["normal", "high"]
@@ -36,7 +37,7 @@ class InferenceRequested(EventData):
     TOPIC: ClassVar[str] = topics.INFERENCE_REQUESTS
     FAST_TOPIC: ClassVar[str | None] = topics.INFERENCE_REQUESTS_PRIORITY
 
-    request_id: str
+    request_id: CarriedId
     messages: tuple[Message, ...] = Field(min_length=1)
     max_tokens: int | None = Field(None, ge=1)
     temperature: float = Field(0.0, ge=0.0, le=2.0)
@@ -200,9 +201,9 @@ class FeedbackGiven(EventData):
     TYPE: ClassVar[str] = "feedback.given.v1"
     TOPIC: ClassVar[str] = topics.FEEDBACK
 
-    request_id: str
+    request_id: CarriedId
     rating: Literal[-1, 0, 1]
-    correction: str | None = None
+    correction: Text | None = None
 
 
 class GuardrailTripped(EventData):

@@ -14,10 +14,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace_kit import telemetry
+from headrace_kit.body_limits import BodyLimits, LimitBody
 from headrace_kit.http_answers import AnswerHead, AnswerUnhandled, RelativeRedirects
 from headrace_kit.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from headrace_kit.openapi import document_errors
 from headrace_kit.problems import answer_http, answer_invalid, problem
+from headrace_kit.settings import Http
 
 # Asked every few seconds by machines: a span of each would drown the others.
 _UNTRACED = ("/healthz", "/readyz", "/metrics", "/version", "/console", "/metrics-api")
@@ -101,6 +103,7 @@ def make_api(
     draining: Callable[[], bool],
     lifespan: Any,
     details: Callable[[], dict[str, Any]] = dict,
+    body_limits: BodyLimits | None = None,
 ) -> FastAPI:
     """Make the service's FastAPI app with what every service answers."""
     api = FastAPI(
@@ -110,6 +113,7 @@ def make_api(
         telemetry=_NO_TELEMETRY_OF_ITS_OWN,
     )
     # The one that is added last sees a request first.
+    api.add_middleware(LimitBody, limits=body_limits or BodyLimits(Http().max_body_bytes))
     api.add_middleware(RelativeRedirects)
     api.add_middleware(AnswerHead)
     api.add_middleware(AnswerUnhandled)

@@ -19,6 +19,7 @@ from headrace_events.jobs import JobFinished, JobQueued
 from headrace_events.monitoring import AlertRaised
 from headrace_events.workload import WorkloadApplied
 from headrace_kit import logs, telemetry
+from headrace_kit.body_limits import BodyLimits
 from headrace_kit.broadcast import Heard
 from headrace_kit.broker import ControlSubscriber, make_broker
 from headrace_kit.consumer import ControlConsumer, Handler
@@ -105,6 +106,7 @@ class Service:
         self._stopping = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
         self._http: uvicorn.Server | None = None
+        self.body_limits = BodyLimits(settings.http.max_body_bytes)
         self.api: FastAPI = make_api(
             name,
             self.version,
@@ -112,6 +114,7 @@ class Service:
             lambda: self.stopping,
             self._lifespan,
             self.details,
+            self.body_limits,
         )
         self.on(WorkloadApplied, self.workloads.apply)
         self.replays(JobQueued, replay_queued)

@@ -14,6 +14,9 @@ class Http(BaseModel):
     little more than the readiness probe's period."""
     drain_seconds: int = 10
     """How long requests under way may take to end after that."""
+    max_body_bytes: int = Field(2 * 1024 * 1024, ge=1)
+    """The largest body of a request; more is a 413 before it is read. A path that takes files has
+    a limit of its own."""
 
 
 class Kafka(BaseModel):

@@ -14,6 +14,9 @@ from headrace_events.references import TableRef
 from headrace_kit import Service
 from headrace_kit.problems import problem
 
+_LAST_VERSION = 2**31 - 1
+"""PostgreSQL's INTEGER ends there."""
+
 
 def router(service: Service) -> APIRouter:
     """Return the routes."""
@@ -84,7 +87,7 @@ class DatasetsApi:
         """Return one version with its profile."""
         row = await self._find(workload, number)
         if row is None:
-            return _not_found(f"no version {number} of dataset `{workload}`")
+            return _no_version(number, workload)
         return {**_short(row), "batches": row.batches, "profile": row.profile}
 
     async def diff(
@@ -98,7 +101,7 @@ class DatasetsApi:
         before, after = rows
         if before is None or after is None:
             missing = old if before is None else new
-            return _not_found(f"no version {missing} of dataset `{workload}`")
+            return _no_version(missing, workload)
         texts = [await asyncio.to_thread(_read, row) for row in (before, after)]
         return {
             "workload": workload,
@@ -109,6 +112,8 @@ class DatasetsApi:
         }
 
     async def _find(self, workload: str, number: int) -> VersionRow | None:
+        if not 0 < number <= _LAST_VERSION:
+            return None  # no database has a column for it
         async with self._service.unit_of_work() as uow:
             return await uow.session.get(VersionRow, (workload, number))
 
@@ -131,6 +136,11 @@ def _short(row: VersionRow) -> dict[str, Any]:
         "trigger": row.trigger,
         "created_at": row.created_at,
     }
+
+
+def _no_version(number: int, workload: str) -> Response:
+    named = str(number) if number <= _LAST_VERSION else "of so large a number"
+    return _not_found(f"no version {named} of dataset `{workload}`")
 
 
 def _not_found(message: str) -> Response:

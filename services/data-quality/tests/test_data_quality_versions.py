@@ -243,3 +243,12 @@ async def test_over_http(bench: Any) -> None:
         for path in ("/datasets/nobody", "/datasets/support/versions/9",
                      "/datasets/support/diff?old=1&new=9"):  # fmt: skip
             assert (await client.get(path)).status_code == 404
+        for number in (0, -1, 2**31, 2**63, 2**64, 10**4000):
+            for path in (
+                f"versions/{number}",
+                f"diff?old={number}&new=1",
+                f"diff?old=1&new={number}",
+            ):
+                found = await client.get(f"/datasets/support/{path}")
+                assert found.status_code in (400, 404), (path, found.text)
+                assert len(found.text) < 1000

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from headrace_events import Event, new_id
 from headrace_events.inference import Message
+from headrace_events.text import Id
 from headrace_guardrails.core.guard import CHECKS, JudgedMessages, Judgement, judge, judge_messages
 from headrace_guardrails.core.outcomes import tripped
 from headrace_guardrails.core.policy import DEFAULT, Policy, Stage, of_manifest
@@ -30,7 +31,7 @@ class GuardInput(BaseModel):
     """A request before generation."""
 
     workload: str
-    request_id: str
+    request_id: Id
     messages: Annotated[list[Message], Field(min_length=1, max_length=512)]
 
 
@@ -38,7 +39,7 @@ class GuardOutput(BaseModel):
     """An answer, or (`final` false) all that there is of it so far."""
 
     workload: str
-    request_id: str
+    request_id: Id
     text: Text
     final: bool = True
 

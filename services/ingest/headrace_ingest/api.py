@@ -1,12 +1,13 @@
 """HTTP: feedback, and what became of sources and records; files are in `api_files`."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 
 from headrace_events.inference import FeedbackGiven
+from headrace_events.text import Id, Text
 from headrace_events.workload import Source
 from headrace_ingest.adapters import capture_store
 from headrace_ingest.adapters.tables import BatchRow, CaptureRow, FeedbackRow, SourceRow
@@ -18,15 +19,18 @@ from headrace_kit import Service, UnitOfWork
 
 _PAGE = 100
 _PREVIEW_ROWS = 10_000
+_LONGEST_CORRECTION = 100_000
+"""Characters: far from the largest event however they are written."""
+_LONGEST_NAME = 128
 
 
 class FeedbackBody(BaseModel):
     """Feedback over HTTP; the workload may be left out when the request was captured."""
 
-    request_id: str = Field(min_length=1, max_length=128)
+    request_id: Id
     rating: Literal[-1, 0, 1] = 0
-    correction: str | None = None
-    workload: str | None = None
+    correction: Annotated[Text, Field(max_length=_LONGEST_CORRECTION)] | None = None
+    workload: Annotated[Text, Field(max_length=_LONGEST_NAME)] | None = None
 
 
 def router(service: Service, settings: Settings, landing: Landing) -> APIRouter:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from headrace_events import new_id
 from headrace_events.data import FileDeleted, FileUploaded
+from headrace_events.text import Text, as_name
 from headrace_ingest.adapters import file_store
 from headrace_ingest.adapters.files import Columns, read_rows
 from headrace_ingest.adapters.tables import FileRow
@@ -19,6 +20,9 @@ from headrace_ingest.settings import Settings
 from headrace_kit import Service, UnitOfWork, problems
 
 _PAGE = 100
+_LONGEST_NAME = 200
+_FORM_BYTES = 64 * 1024
+"""What the parts of a form have beside the file."""
 UNNAMED = "headrace"
 """The key of events about files of no workload."""
 
@@ -65,6 +69,7 @@ class FilesApi:
 
     def add_to(self, api: APIRouter) -> None:
         """Add the routes."""
+        self._service.body_limits.allow("/v1/files", self._max_bytes + _FORM_BYTES)
         for path, handler, method in (
             ("/v1/files", self.upload, "POST"),
             ("/v1/files", self.list, "GET"),
@@ -77,10 +82,10 @@ class FilesApi:
     async def upload(
         self,
         file: Annotated[UploadFile, File()],
-        purpose: Annotated[str, Form(min_length=1, max_length=64)],
-        workload: Annotated[str | None, Form()] = None,
-        prompt: Annotated[str, Form(min_length=1)] = "prompt",
-        completion: Annotated[str, Form(min_length=1)] = "completion",
+        purpose: Annotated[Text, Form(min_length=1, max_length=64)],
+        workload: Annotated[Text | None, Form(max_length=_LONGEST_NAME)] = None,
+        prompt: Annotated[Text, Form(min_length=1, max_length=_LONGEST_NAME)] = "prompt",
+        completion: Annotated[Text, Form(min_length=1, max_length=_LONGEST_NAME)] = "completion",
     ) -> dict[str, Any] | Response:
         """Take a file; with a `workload` its rows are landed for it."""
         if workload and self._service.workloads.get(workload) is None:
@@ -88,7 +93,7 @@ class FilesApi:
         content = await file.read(self._max_bytes + 1)
         if len(content) > self._max_bytes:
             return problem(413, f"the file has more than {self._max_bytes} bytes", "file")
-        name = PurePath(file.filename or "").name or "upload"
+        name = as_name(PurePath(file.filename or "").name) or "upload"
         if workload or purpose == "fine-tune":
             try:
                 await asyncio.to_thread(read_rows, name, content, Columns(prompt, completion))

@@ -2,7 +2,6 @@
 
 from headrace_events.inference import FeedbackGiven, InferenceCompleted, InferenceRejected
 from headrace_events.workload import WorkloadApplied
-from headrace_ingest import api_preview
 from headrace_ingest.adapters.capture_flush import CaptureFlush
 from headrace_ingest.adapters.sources import RawTables, SourceReader
 from headrace_ingest.adapters.tables import Base
@@ -44,5 +43,4 @@ def build(settings: Settings | None = None) -> Service:
     service.every(_FLUSH_LOOK_SECONDS, flush.tick)
     service.every(_CLEAN_SECONDS, flush.clean)
     service.api.include_router(router(service, settings, landing))
-    service.api.include_router(api_preview.router(settings))
     return service

@@ -88,6 +88,7 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[Ben
             database={"url": f"sqlite+aiosqlite:///{tmp_path / 'ingest.db'}"},
             storage={"root": str(tmp_path / "storage")},
             capture={"flush_rows": 3, "flush_seconds": 3600},
+            max_file_bytes=3_000_000,
         )
         service = build(settings)
         await service.database.create()

@@ -1,12 +1,13 @@
 """HTTP: fine-tuning jobs in OpenAI's shape."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
 from sqlalchemy import select
 
 from headrace_events import new_id
+from headrace_events.text import Text
 from headrace_kit import Job, Service
 from headrace_kit.problems import problem
 from headrace_trainer.adapters.tables import ResultRow
@@ -27,7 +28,7 @@ _PAGE = 100
 class CreateJob(BaseModel):
     """`model` is a workload: base, recipe and data are its manifest's."""
 
-    model: str
+    model: Annotated[Text, Field(max_length=200)]
 
 
 def router(service: Service, jobs: TrainingJobs) -> APIRouter:
@@ -52,7 +53,7 @@ def router(service: Service, jobs: TrainingJobs) -> APIRouter:
         return await _shown(identity)
 
     @api.get("")
-    async def listing(limit: int = 20) -> dict[str, Any]:
+    async def listing(limit: Annotated[int, Query(ge=1)] = 20) -> dict[str, Any]:
         """List jobs, the newest first."""
         found = await service.list_jobs(JOB, min(limit, _PAGE))
         return {"object": "list", "data": [await _describe(job) for job in found]}

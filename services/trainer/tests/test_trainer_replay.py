@@ -99,6 +99,11 @@ async def test_replay_makes_the_same_trainings(database_url: str, tmp_path: Path
     # Over HTTP: no event asked for it, and its row is made again all the same.
     transport = httpx2.ASGITransport(app=life.service.api)
     async with httpx2.AsyncClient(transport=transport, base_url="http://trainer") as http:
+        for limit in (0, -1):
+            wrong = await http.get("/v1/fine_tuning/jobs", params={"limit": limit})
+            assert wrong.status_code == 400
+        many = await http.get("/v1/fine_tuning/jobs", params={"limit": 2**70})
+        assert many.status_code == 200
         made = await http.post("/v1/fine_tuning/jobs", json={"model": NAME})
         assert made.status_code == 200, made.text
     await life.publish()

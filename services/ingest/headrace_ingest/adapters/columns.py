@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Sequence
 
+from headrace_events.text import as_name
 from headrace_ingest.core.errors import UnreadableSource
 
 _LONGEST = 40
@@ -54,7 +55,7 @@ def repeated_column(name: str) -> UnreadableSource:
 
 def quoted(name: str) -> str:
     """Return a column's name for a message, cut to a bounded length."""
-    return f"`{name if len(name) <= _LONGEST else name[:_LONGEST] + '…'}`"
+    return f"`{as_name(name, _LONGEST)}`"
 
 
 def _there(wanted: Sequence[str], found: Sequence[str], *, named: bool) -> str:

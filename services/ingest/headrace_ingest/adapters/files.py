@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from headrace_events.text import as_name
 from headrace_ingest.adapters import bounds
 from headrace_ingest.adapters.delimited import read_delimited
 from headrace_ingest.adapters.json_lines import read_json_lines
@@ -78,7 +79,8 @@ def read_content(path: str, max_bytes: int) -> bytes:
                 return content
     except (OSError, ValueError) as error:  # ValueError: a path that no file can have
         reason = getattr(error, "strerror", None) or type(error).__name__
-        raise UnreadableSource(f"`{path[-200:]}` cannot be read: {reason}", param="path") from None
+        shown = as_name(path[-200:])
+        raise UnreadableSource(f"`{shown}` cannot be read: {reason}", param="path") from None
     raise UnreadableSource(
         f"the file has {size} bytes, more than the {max_bytes} that "
         "are read at once; split it into several sources",

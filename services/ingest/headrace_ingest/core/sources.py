@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from headrace_events.text import as_name
 from headrace_events.workload import Manifest, Source
 from headrace_ingest.core.records import Row, digest
 
@@ -22,7 +23,7 @@ class SourceRead:
 def source_name(source: Source) -> str:
     """Return the name that events carry."""
     if source.type == "file" and source.path:
-        return f"file:{PurePath(source.path).name}"
+        return f"file:{as_name(PurePath(source.path).name)}"
     return source.type
 
 
