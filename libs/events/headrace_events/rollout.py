@@ -76,6 +76,8 @@ class CanaryJudged(EventData):
     rollout_id: str
     step: int
     verdict: Literal["advance", "fail"]
+    inconclusive: bool = False
+    """With `fail`: the requests did not tell, the candidate was not found to be worse."""
     reason: str
     candidate: ArmStats
     incumbent: ArmStats

@@ -117,7 +117,12 @@ class Canary(Strict):
     """Weights in percent and the requests that each side needs before a step is judged."""
 
     steps: tuple[Annotated[int, Field(ge=1, le=100)], ...] = (20, 50)
-    min_requests: int = Field(30, ge=1, description="requests of the candidate in each step")
+    min_requests: int = Field(
+        70,
+        ge=1,
+        description="requests of the candidate before a step is judged; "
+        "the limits may need more (52 without an error show at most 5 %)",
+    )
     max_error_rate_increase: Fraction = 0.05
     max_latency_ratio: float = Field(2.0, gt=1.0, description="p95 candidate / p95 incumbent")
 

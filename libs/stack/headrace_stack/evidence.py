@@ -1,5 +1,6 @@
-"""What the rows that a manifest declares can show to its gates: said when it is applied."""
+"""What the rows and requests that a manifest declares can show: said when it is applied."""
 
+from headrace_events import canary_evidence
 from headrace_events.evidence import least_loss, rows_for
 from headrace_events.workload import Gate, Manifest
 
@@ -7,7 +8,7 @@ _LARGEST_HOLDOUT = 1_000_000
 
 
 def notes(manifest: Manifest) -> list[str]:
-    """One sentence for each gate that two equally good models could never pass, and what to do.
+    """Say of each gate and the canary what two equally good models need to pass, and what to do.
 
     A gate that wants an improvement (margin 0 or more) needs a better candidate in any case, and
     perplexity has no scale from which to tell beforehand.
@@ -16,6 +17,8 @@ def notes(manifest: Manifest) -> list[str]:
     for index, gate in enumerate(manifest.spec.evaluate.gates):
         if gate.metric != "perplexity" and gate.margin < 0 and (note := _note(manifest, gate)):
             found.append(f"spec.evaluate.gates[{index}]: {note}")
+    if of_canary := canary_evidence.note(manifest.spec.serve.canary):
+        found.append(f"spec.serve.canary: {of_canary}")
     return found
 
 

@@ -106,13 +106,13 @@ async def test_the_loop_turns_on_the_page_without_a_reload(
         await expect(page.locator("#stage")).to_have_text("Canary v1 at 20 %")
         await story.requests(
             [story.completed("1", "canary") for _ in range(10)]
-            + [story.completed("base", "base") for _ in range(40)]
+            + [story.completed("base", "base") for _ in range(260)]
         )
-        await expect(page.locator("#canary")).to_contain_text("10 of 20", timeout=15 * SECONDS_MS)
+        await expect(page.locator("#canary")).to_contain_text("10 of 61", timeout=15 * SECONDS_MS)
         await expect(page.locator("#traffic")).to_contain_text("canary")
         await story.tripped("injection", "block", ("ignore_instructions",))
         await expect(page.locator("#guardrails")).to_contain_text("ignore_instructions")
-        await story.requests([story.completed("1", "canary") for _ in range(10)])
+        await story.requests([story.completed("1", "canary") for _ in range(60)])
         await expect(page.locator("#canary")).to_contain_text("advance", timeout=15 * SECONDS_MS)
 
         await story.finished("1", "base")

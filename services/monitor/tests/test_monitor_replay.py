@@ -54,14 +54,14 @@ async def test_replay_makes_the_same_monitor(
     await story.evaluated("1", "base", 0.2)
     await asked("base", "base", 70)  # a reference, a window and some
     rollout = await story.canary("1", "base")
-    await asked("base", "base", 25, latency_ms=600.0)
-    answered = await asked("1", "canary", 25, latency_ms=400.0)
+    await asked("base", "base", 260, latency_ms=600.0)
+    answered = await asked("1", "canary", 70, latency_ms=400.0)
     for event, rating in zip(answered[:3], (1, -1, 1), strict=True):
         await story.rated(event.data.request_id, rating)
     await story.rated("not-yet-known", 1)
     await story.stepped("1", 1)
-    await asked("1", "canary", 25, latency_ms=400.0)
-    await asked("base", "base", 25, latency_ms=600.0)
+    await asked("1", "canary", 80, latency_ms=400.0)
+    await asked("base", "base", 80, latency_ms=600.0)
     await story.finished("1", "base")  # promoted: drift begins anew
     await asked("1", "production", 35)
     odd = ["Wikipedia", "zebra", "quartz", "volcano"]

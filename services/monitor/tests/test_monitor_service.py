@@ -68,7 +68,7 @@ async def test_a_canary_is_judged_once_per_step_over_kills_and_repeats(
             lambda s: (workload_of(s, "judged").get("rollout") or {}).get("live"),
         )
         first = [story.completed("1", "canary", latency_ms=100) for _ in range(12)]
-        first += [story.completed("base", "base", latency_ms=100) for _ in range(40)]
+        first += [story.completed("base", "base", latency_ms=100) for _ in range(260)]
         await story.requests(first)
         await asyncio.to_thread(
             monitor.wait_for,
@@ -82,9 +82,9 @@ async def test_a_canary_is_judged_once_per_step_over_kills_and_repeats(
         await asyncio.sleep(3)
         state = await asyncio.to_thread(monitor.get, "/console/state")
         live = workload_of(state, "judged")["rollout"]["live"]
-        assert (live["candidate"]["requests"], live["incumbent"]["requests"]) == (12, 40)
+        assert (live["candidate"]["requests"], live["incumbent"]["requests"]) == (12, 260)
         assert live["verdict"] == "wait"
-        rest = [story.completed("1", "canary", latency_ms=100) for _ in range(8)]
+        rest = [story.completed("1", "canary", latency_ms=100) for _ in range(58)]
         await story.requests(rest)
         state = await asyncio.to_thread(
             monitor.wait_for,
@@ -98,11 +98,11 @@ async def test_a_canary_is_judged_once_per_step_over_kills_and_repeats(
         assert [(e.data.rollout_id, e.data.step, e.data.verdict) for e in judged] == [
             (rollout_id, 0, "advance")
         ]
-        assert judged[0].data.candidate.requests == 20
+        assert judged[0].data.candidate.requests == 70
         assert judged[0].causationid == story.last.id
         windows = (await asyncio.to_thread(monitor.get, "/metrics-api/windows"))["windows"]
         counted = {w["version"]: w["requests"] for w in windows if w["workload"] == "judged"}
-        assert counted == {"1": 20, "base": 40}
+        assert counted == {"1": 70, "base": 260}
 
         await story.stepped("1", 1)
         await asyncio.to_thread(

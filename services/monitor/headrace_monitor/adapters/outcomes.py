@@ -12,8 +12,10 @@ from headrace_monitor.adapters.tables import OutcomeRow, RatingRow, RolloutRow, 
 from headrace_monitor.core.canary import Arm
 from headrace_monitor.core.outcomes import Kind, Outcome
 
-# Newest requests of an arm that a judgement looks at: enough for any interval, bounded work.
-_JUDGED_REQUESTS = 5000
+# Newest answers and ratings of an arm that a judgement looks at: requests and errors are counted
+# in the database, latencies and ratings are carried here each second.
+_JUDGED_LATENCIES = 1000
+_JUDGED_RATINGS = 5000
 _SQLITE_VARIABLES = 500
 
 
@@ -117,25 +119,33 @@ async def arm(session: AsyncSession, workload: str, version: str, since: datetim
 
     A request that it was not to blame for (no room, no engine, no guard) says nothing about it.
     """
-    query = (
-        select(OutcomeRow.kind, OutcomeRow.latency_ms, RatingRow.rating)
-        .outerjoin(RatingRow, RatingRow.request_id == OutcomeRow.request_id)
-        .where(
-            OutcomeRow.workload == workload,
-            OutcomeRow.version == version,
-            OutcomeRow.at >= since,
-            OutcomeRow.kind != "unavailable",
-        )
-        .order_by(OutcomeRow.at.desc(), OutcomeRow.seq.desc())
-        .limit(_JUDGED_REQUESTS)
+    of_arm = (
+        OutcomeRow.workload == workload,
+        OutcomeRow.version == version,
+        OutcomeRow.at >= since,
+        OutcomeRow.kind != "unavailable",
     )
-    rows = list(reversed((await session.execute(query)).all()))
+    newest = OutcomeRow.at.desc(), OutcomeRow.seq.desc()
+    counted = await session.execute(
+        select(func.count(), func.count().filter(OutcomeRow.kind != "ok")).where(*of_arm)
+    )
+    requests, errors = counted.one()
+    latencies = await session.scalars(
+        select(OutcomeRow.latency_ms)
+        .where(*of_arm, OutcomeRow.latency_ms.is_not(None))
+        .order_by(*newest)
+        .limit(_JUDGED_LATENCIES)
+    )
+    rated = select(OutcomeRow.request_id).where(*of_arm).order_by(*newest).limit(_JUDGED_RATINGS)
+    ratings = await session.scalars(
+        select(RatingRow.rating).where(RatingRow.request_id.in_(rated.scalar_subquery()))
+    )
     return Arm(
         version=version,
-        requests=len(rows),
-        errors=sum(row.kind != "ok" for row in rows),
-        latencies_ms=tuple(row.latency_ms for row in rows if row.latency_ms is not None),
-        ratings=tuple(row.rating for row in rows if row.rating is not None),
+        requests=requests,
+        errors=errors,
+        latencies_ms=tuple(reversed([one for one in latencies if one is not None])),
+        ratings=tuple(ratings),
     )
 
 

@@ -12,7 +12,6 @@ from headrace_kit import Service
 from headrace_monitor.adapters import alerts
 from headrace_monitor.adapters.probes import Probes
 from headrace_monitor.adapters.tables import AlertRow, DriftRow, TripRow
-from headrace_monitor.core.canary import PATIENCE
 from headrace_monitor.core.loop import Rollout, WorkloadLoop
 from headrace_monitor.core.windows import Window
 from headrace_monitor.settings import Monitor
@@ -98,7 +97,7 @@ class ConsoleState:
                 "candidate": standing.candidate.model_dump(),
                 "incumbent": standing.incumbent.model_dump(),
                 "needed": standing.needed,
-                "most": PATIENCE * standing.needed[0],
+                "most": standing.most,
                 "verdict": standing.verdict.verdict,
                 "reason": standing.verdict.reason,
                 "checks": [asdict(check) for check in standing.verdict.checks],

@@ -26,6 +26,7 @@ class Standing:
     candidate: ArmStats
     incumbent: ArmStats
     needed: tuple[int, int]
+    most: int
 
 
 class CanaryWatch:
@@ -53,7 +54,12 @@ class CanaryWatch:
         verdict = canary.judge(candidate, incumbent, rules, slo, row.weight)
         ours, theirs = candidate.stats(), incumbent.stats()
         self.standing[row.rollout_id] = Standing(
-            row.step, verdict, ours, theirs, canary.needed(rules, row.weight)
+            step=row.step,
+            verdict=verdict,
+            candidate=ours,
+            incumbent=theirs,
+            needed=canary.needed(rules, row.weight),
+            most=canary.most(rules, row.weight),
         )
         if verdict.verdict == "wait" or row.judged_step >= row.step:
             return
@@ -67,7 +73,8 @@ class CanaryWatch:
                     CanaryJudged(
                         rollout_id=row.rollout_id,
                         step=row.step,
-                        verdict=verdict.verdict,
+                        verdict="advance" if verdict.verdict == "advance" else "fail",
+                        inconclusive=verdict.verdict == "cannot_tell",
                         reason=verdict.reason,
                         candidate=ours,
                         incumbent=theirs,

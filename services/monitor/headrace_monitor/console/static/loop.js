@@ -122,7 +122,7 @@ export function stage(w) {
   const newest = turn?.model ?? w.models[0]?.version;
   if (w.rollout?.state === "running") {
     const live = w.rollout.live;
-    const detail = live ? (live.verdict === "wait" ? live.reason.split(":")[0] : `${live.verdict}`) : "waiting for requests";
+    const detail = live ? (live.verdict === "wait" ? live.reason.split(":")[0] : live.verdict.replace("_", " ")) : "waiting for requests";
     return [`Canary ${version(w.rollout.candidate)} at ${w.rollout.weight} %`, detail, live ? Math.min(1, live.candidate.requests / live.needed[0]) : 0];
   }
   if (w.training?.state === "running") {

@@ -82,7 +82,7 @@ function armRow(label, stats, needed, tone) {
     h("td", { class: "num" }, stats.ratings ? `${signed(stats.rating_mean, 2)} (${stats.ratings})` : "–"));
 }
 
-const MARKS = { not_worse: ["✓", "good"], worse: ["✕", "bad"], unclear: ["…", "open"] };
+const MARKS = { not_worse: ["✓", "good"], worse: ["✕", "bad"], unclear: ["…", "open"], not_judged: ["–", "open"] };
 
 export function canary(rollout) {
   if (!rollout) return empty("No roll-out yet. One starts by itself when the gate opens for a model.");
@@ -104,9 +104,9 @@ export function canary(rollout) {
       h("tbody", {},
         armRow("candidate", candidate, live?.needed[0], "canary"),
         armRow("incumbent", incumbent, live?.needed[1], rollout.incumbent === "base" ? "base" : "production")))),
-    live && h("p", { class: `standing ${live.verdict}` }, live.verdict === "wait" ? `Not judged yet: ${live.reason}` : `${live.verdict}: ${live.reason}`),
+    live && h("p", { class: `standing ${live.verdict}` }, live.verdict === "wait" ? `Not judged yet: ${live.reason}` : live.verdict === "cannot_tell" ? live.reason : `${live.verdict}: ${live.reason}`),
     live && live.checks.length > 0 && h("ul", { class: "checks" }, live.checks.map((c) => h("li", { class: MARKS[c.finding][1] }, h("b", { "aria-label": c.finding.replace("_", " ") }, MARKS[c.finding][0]), c.detail))),
-    rollout.judgements.length > 0 && h("ol", { class: "judgements" }, rollout.judgements.map((j) => h("li", {}, badge(j.verdict, j.verdict === "advance" ? "good" : "bad"), h("span", { class: "quiet" }, `step ${j.step + 1}`), h("span", {}, j.reason)))),
+    rollout.judgements.length > 0 && h("ol", { class: "judgements" }, rollout.judgements.map((j) => h("li", {}, badge(j.inconclusive ? "cannot tell" : j.verdict, j.verdict === "advance" ? "good" : j.inconclusive ? "warn" : "bad"), h("span", { class: "quiet" }, `step ${j.step + 1}`), h("span", {}, j.reason)))),
     !running && rollout.reason && h("p", { class: "standing" }, rollout.reason));
 }
 
