@@ -57,6 +57,30 @@ def test_alerts_say_what_to_do_and_speak_of_metrics_that_exist() -> None:
         assert named(rule["expr"]) <= known, rule["alert"]
 
 
+def test_every_alert_reaches_somebody() -> None:
+    config = yaml.safe_load((PROMETHEUS / "alertmanager.yml").read_text())
+    receivers = {r["name"]: r for r in config["receivers"]}
+    assert config["route"]["receiver"] == "notice"
+    (page,) = config["route"]["routes"]
+    assert (page["matchers"], page["receiver"]) == (["severity = critical"], "page")
+    compose = yaml.safe_load((INFRA.parent / "compose.yaml").read_text())
+    mounted = {
+        c["target"]: compose["configs"][c["source"]]["content"]
+        for c in compose["services"]["alertmanager"]["configs"]
+    }
+    for name in ("page", "notice"):
+        (webhook,) = receivers[name]["webhook_configs"]
+        # Empty or missing: Compose refuses to start.
+        assert ":?" in mounted[webhook["url_file"]]
+
+
+def test_no_rule_overwrites_a_label_that_tells_its_series_apart() -> None:
+    # `sum by (workload, severity)` with a severity of its own failed as soon as both were open.
+    for rule in rules():
+        for kept in re.findall(r"\bby \(([^)]*)\)", rule["expr"]):
+            assert not set(re.split(r",\s*", kept)) & set(rule["labels"]), rule["alert"]
+
+
 def test_a_metric_that_does_not_exist_would_be_found() -> None:
     assert not named("rate(headrace_requets_total[5m])") <= exported()
 
