@@ -11,6 +11,7 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from headrace_events import Event, EventData, InvalidEvent, parse
 from headrace_kit.metrics import EVENTS_HANDLED, NOTICES_PASSED_OVER
+from headrace_kit.silence import give_up
 
 _LOG = structlog.get_logger(__name__)
 _POLL_MS = 500
@@ -36,7 +37,6 @@ class Broadcast:
         self._since_seconds = since_seconds
         self._options = {"bootstrap_servers": bootstrap_servers, "client_id": client_id}
         self._consumer: Any = None
-        self._task: asyncio.Task[None] | None = None
 
     @property
     def topics(self) -> list[str]:
@@ -55,22 +55,28 @@ class Broadcast:
         for partition in partitions:
             start = found[partition].offset if found.get(partition) else ends[partition]
             self._consumer.seek(partition, start)
-        self._task = asyncio.create_task(self._read(), name=f"broadcast {','.join(names)}")
 
     async def stop(self) -> None:
-        """Stop reading."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        if self._consumer:
-            await self._consumer.stop()
+        """Disconnect; `run` was cancelled."""
+        consumer, self._consumer = self._consumer, None
+        if consumer:
+            await give_up(consumer)
+
+    async def run(self) -> None:
+        """Read for ever, from where `start` stands; begun anew, from a while ago on once more."""
+        if self._consumer is None:
+            await self.start()
+        try:
+            await self._read()
+        finally:
+            await self.stop()
 
     async def _read(self) -> None:
         while True:
             try:
                 batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
             except ConsumerStoppedError:
-                return
+                raise
             except KafkaError as error:
                 _LOG.warning("broadcast waits", error=type(error).__name__)
                 await asyncio.sleep(_RETRY_SECONDS)

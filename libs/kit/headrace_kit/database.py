@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import JSON, DateTime, Index, LargeBinary, MetaData, String, event, select
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -15,7 +15,13 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    ORMExecuteState,
+    Session,
+    mapped_column,
+)
 from sqlalchemy.types import TypeDecorator
 
 
@@ -117,10 +123,38 @@ def _tune_sqlite(connection: DBAPIConnection, _record: object) -> None:
     cursor.close()
 
 
+def _only_read(connection: DBAPIConnection, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only=ON")
+    cursor.close()
+
+
+def _begin_deferred(connection: Any) -> None:
+    # In WAL a reader has its snapshot and neither waits for the writer nor keeps it waiting.
+    connection.exec_driver_sql("BEGIN")
+
+
 def _begin_immediate(connection: Any) -> None:
     # A deferred transaction that reads and then writes can fail with "database is locked";
     # taking the write lock at the start makes writers queue instead.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+class _ReadingSession(Session):
+    """A session that refuses what takes a lock, also where the database would let it pass."""
+
+
+@event.listens_for(_ReadingSession, "do_orm_execute")
+def _refuse_locks(state: ORMExecuteState) -> None:
+    locking = getattr(state.statement, "_for_update_arg", None) is not None
+    if locking or state.is_insert or state.is_update or state.is_delete:
+        raise RuntimeError("a reading session neither locks nor changes rows")
+
+
+@event.listens_for(_ReadingSession, "before_flush")
+def _refuse_changes(session: Session, _context: object, _instances: object) -> None:
+    if session.new or session.deleted or any(map(session.is_modified, session.dirty)):
+        raise RuntimeError("a reading session neither locks nor changes rows")
 
 
 class Database:
@@ -137,6 +171,21 @@ class Database:
             event.listen(self.engine.sync_engine, "connect", _tune_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_immediate)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._read_engine = self._make_read_engine(parsed)
+        self._readers = async_sessionmaker(
+            self._read_engine, expire_on_commit=False, sync_session_class=_ReadingSession
+        )
+
+    def _make_read_engine(self, url: URL) -> AsyncEngine:
+        if not self.sqlite:
+            return self.engine.execution_options(postgresql_readonly=True)
+        if url.database in (None, "", ":memory:"):  # each connection would be its own database
+            return self.engine
+        engine = create_async_engine(url)
+        event.listen(engine.sync_engine, "connect", _tune_sqlite)
+        event.listen(engine.sync_engine, "connect", _only_read)
+        event.listen(engine.sync_engine, "begin", _begin_deferred)
+        return engine
 
     async def create(self) -> None:
         """Create the tables that are missing."""
@@ -161,6 +210,17 @@ class Database:
         async with self._sessions() as session, session.begin():
             yield session
 
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """Open a session that sees one moment and changes nothing.
+
+        It takes no lock: neither does it wait for writers nor they for it. Raises RuntimeError on
+        a change, or on `with_for_update`.
+        """
+        async with self._readers() as session, session.begin():
+            yield session
+
     async def close(self) -> None:
         """Release the connections."""
+        await self._read_engine.dispose()
         await self.engine.dispose()

@@ -33,6 +33,14 @@ REJOINS = Counter(
     "Times that a member was given up and a new one joined",
     ["group"],
 )
+BACKGROUND_FAILURES = Counter(
+    "headrace_background_failures_total",
+    "Deaths of background tasks, and calls of periodic work that failed",
+    ["task"],
+)
+LOOP_LAG = Gauge(
+    "headrace_event_loop_lag_seconds", "Longest delay of the event loop in the last half minute"
+)
 JOBS_RUNNING = Gauge("headrace_jobs_running", "Leased jobs at work here", ["kind"])
 HTTP_REQUESTS = Counter(
     "headrace_http_requests_total", "HTTP requests", ["method", "route", "status"]

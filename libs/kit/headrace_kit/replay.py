@@ -58,7 +58,7 @@ class Replayable:
     streams: Sequence[Stream]
     own: Mapping[str, Sequence[Handler]]
     """By type, what events of the service itself mean."""
-    at_the_end: Sequence[Callable[[], Awaitable[None]]]
+    at_the_end: Sequence[Callable[[], Awaitable[object]]]
 
     @property
     def control_types(self) -> set[str]:

@@ -13,12 +13,14 @@ import structlog
 from aiokafka import ConsumerRecord
 from fastapi import FastAPI
 from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_events import Event, EventData
 from headrace_events.jobs import JobFinished, JobQueued
 from headrace_events.monitoring import AlertRaised
 from headrace_events.workload import WorkloadApplied
 from headrace_kit import logs, telemetry
+from headrace_kit.background import Background
 from headrace_kit.body_limits import BodyLimits
 from headrace_kit.broadcast import Heard
 from headrace_kit.broker import ControlSubscriber, make_broker
@@ -29,7 +31,10 @@ from headrace_kit.hot_path import HotPath
 from headrace_kit.http import make_api
 from headrace_kit.inbox import forget_old_ids, shortest_memory
 from headrace_kit.jobs import Failed, Job, Jobs, Work, replay_finished, replay_queued
+from headrace_kit.leases import forget_old_leases, new_owner
+from headrace_kit.loop_watch import LoopWatch
 from headrace_kit.metrics import CONSUMER_HALTED
+from headrace_kit.periodic import Periodic
 from headrace_kit.producer import Producer
 from headrace_kit.relay import Relay
 from headrace_kit.replay import Replayable
@@ -43,12 +48,13 @@ if TYPE_CHECKING:
     import uvicorn
 
 _LOG = structlog.get_logger(__name__)
-_INBOX_CLEANING_SECONDS = 3600.0
+_CLEANING_SECONDS = 3600.0
+_OLD_LEASE = timedelta(days=1)
 _OUTBOX_LOOK_SECONDS = 2.0
 _WORKLOADS_LOOK_SECONDS = 1.0  # less than a request waits for a manifest (guardrails: 2 s)
 _START_FAILED = 3  # uvicorn's own exit code for it
 
-Hook = Callable[[], Awaitable[None]]
+Hook = Callable[[], Awaitable[object]]
 
 
 class Service:
@@ -61,13 +67,15 @@ class Service:
         self.settings = settings
         self.version = package_version(f"headrace-{name}")
         self.instance = settings.instance or f"{name}-0"
+        # Of this start of the process: two replicas may have been given one name.
+        self._owner = new_owner(self.instance)
         self.workloads = Workloads()
         self.database = Database(settings.database.url, tables)
         self.broker = make_broker(settings.kafka, self.instance)
         self._producer = Producer(
             settings.kafka.bootstrap_servers, self.instance, settings.kafka.max_record_bytes
         )
-        self._relay = Relay(self.database, self._producer.send, self.instance)
+        self._relay = Relay(self.database, self._producer.send, self._owner)
         self._units = UnitsOfWork(
             self.database, name, self._relay.wake, settings.kafka.max_record_bytes
         )
@@ -91,11 +99,12 @@ class Service:
             guard=self._guarded,
         )
         self._jobs: dict[str, Jobs] = {}
-        self._periodic: list[tuple[float, Hook]] = [
-            (_OUTBOX_LOOK_SECONDS, self._relay.look),
-            # Another replica may have taken a manifest in.
-            (_WORKLOADS_LOOK_SECONDS, self._look_at_workloads),
-        ]
+        self._background = Background()
+        self._loop_watch = LoopWatch()
+        self._periodic: dict[str, Periodic] = {}
+        self.every(_OUTBOX_LOOK_SECONDS, self._relay.look, name="outbox look")
+        # Another replica may have taken a manifest in.
+        self.every(_WORKLOADS_LOOK_SECONDS, self._look_at_workloads, name="workloads look")
         self._start_hooks: list[Hook] = []
         self._stop_hooks: list[Hook] = []
         self._replay_handlers: dict[str, list[Handler]] = defaultdict(list)
@@ -104,7 +113,7 @@ class Service:
         self._started = False
         self._halted = False
         self._stopping = asyncio.Event()
-        self._draining: asyncio.Task[None] | None = None
+        self._draining = False
         self._http: uvicorn.Server | None = None
         self.body_limits = BodyLimits(settings.http.max_body_bytes)
         self.api: FastAPI = make_api(
@@ -179,7 +188,7 @@ class Service:
             failed,
             database=self.database,
             units=self._units,
-            owner=self.instance,
+            owner=self._owner,
             concurrency=concurrency,
             lease_seconds=lease_seconds,
             max_attempts=max_attempts,
@@ -187,9 +196,32 @@ class Service:
         self._jobs[kind] = jobs
         self._units.wake_jobs.append(jobs.wake)
 
-    def every(self, seconds: float, tick: Hook) -> None:
-        """Call `tick` again and again; an error is logged and the next call comes all the same."""
-        self._periodic.append((seconds, tick))
+    def every(
+        self, seconds: float, tick: Hook, *, name: str | None = None, once: bool = False
+    ) -> None:
+        """Call `tick` again and again; an error is logged and the next call comes all the same.
+
+        With `once` one replica at a time does it, under a lease; without, each one does. `name`
+        names it in logs, metrics and readiness; without one it is the function's.
+        """
+        known = name or str(getattr(tick, "__qualname__", type(tick).__name__))
+        if known in self._periodic:
+            raise ValueError(f"there is periodic work called {known} already: name this one")
+        self._periodic[known] = Periodic(
+            known,
+            seconds,
+            tick,
+            database=self.database,
+            reachable=self._units.reachable,
+            owner=self._owner if once else None,
+        )
+
+    def background(self, name: str, work: Hook, *, endless: bool = True) -> None:
+        """Run `work` in a watched task: it begins anew when it dies, and that is told.
+
+        For start hooks and later; it is cancelled at the stop. Work that is not `endless` may end.
+        """
+        self._background.start(name, work, endless=endless)
 
     def replays(self, model: type[EventData], handler: Handler) -> None:
         """Say what an event of this service's own means for its state, for a replay only.
@@ -226,6 +258,10 @@ class Service:
 
     # -- what handlers use ------------------------------------------------------------------
 
+    def reading(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """Open a session for what only reads: it waits for no writer and keeps none waiting."""
+        return self.database.reading()
+
     def unit_of_work(
         self, cause: Event[Any] | None = None, workload: str = ""
     ) -> AbstractAsyncContextManager[UnitOfWork]:
@@ -260,13 +296,28 @@ class Service:
             "accepting": not self.stopping,
             "consuming": not self._halted,
             "database": not self._control.database_away,
+            "event loop": self._loop_watch.well(),
             **checks,
+            **dict.fromkeys((f"background {name}" for name in self._failing()), False),
         }
 
     def details(self) -> dict[str, Any]:
         """Return what /readyz tells beside its checks."""
         lag = round(self._relay.lag_seconds(), 1)
-        return {"outbox": {"rows": self._relay.waiting, "oldest_seconds": lag}}
+        told: dict[str, Any] = {
+            "outbox": {"rows": self._relay.waiting, "oldest_seconds": lag},
+            "event_loop": {"lag_seconds": round(self._loop_watch.worst(), 3)},
+        }
+        if failing := self._failing():
+            told["background"] = failing
+        return told
+
+    def _failing(self) -> dict[str, str]:
+        """Background work that fails again and again, by name, with the last error's class."""
+        periodic = {name: work.failing() for name, work in self._periodic.items()}
+        return self._background.failing() | {
+            name: error for name, error in periodic.items() if error
+        }
 
     @property
     def replayable(self) -> Replayable:
@@ -307,15 +358,14 @@ class Service:
     @property
     def stopping(self) -> bool:
         """Whether the process was asked to stop: an answer without an end must end now."""
-        return self._draining is not None or self._stopping.is_set()
+        return self._draining or self._stopping.is_set()
 
     def _begin_drain(self) -> None:
         """Take no more work, finish what is under way: the consumers do not wait for HTTP."""
-        if self._draining is None:
+        if not self._draining:
+            self._draining = True
             self._stopping.set()
-            self._draining = asyncio.get_running_loop().create_task(
-                self._hot_path.drain(), name="drain"
-            )
+            self._background.start("drain", self._hot_path.drain, endless=False)
             _LOG.info("draining", instance=self.instance)
 
     @asynccontextmanager
@@ -334,15 +384,17 @@ class Service:
         control = self._subscribe()
         for hook in self._start_hooks:
             await hook()
-        tasks = [asyncio.create_task(self._relay.run(), name="relay")]
-        tasks += [
-            asyncio.create_task(jobs.run(), name=f"jobs {kind}")
-            for kind, jobs in self._jobs.items()
-        ]
-        tasks += [asyncio.create_task(_repeat(*periodic)) for periodic in self._periodic]
-        tasks.append(asyncio.create_task(self._clean_inbox(), name="inbox"))
+        self._background.start("event loop", self._loop_watch.run)
+        self._background.start("relay", self._relay.run)
+        for kind, jobs in self._jobs.items():
+            self._background.start(f"jobs {kind}", jobs.run)
+        for name, periodic in self._periodic.items():
+            self._background.start(name, periodic.run)
+        self._background.start("cleaning", self._clean)
         await asyncio.gather(self.broker.start(), self._hot_path.start())
-        watching = asyncio.create_task(control.watch(), name="watch")
+        for broadcast in self._hot_path.broadcasts:
+            self._background.start(f"broadcast {','.join(broadcast.topics)}", broadcast.run)
+        watching = self._background.start("watch", control.watch)
         self._started = True
         _LOG.info("ready", instance=self.instance, version=self.version)
         try:
@@ -353,12 +405,12 @@ class Service:
             watching.cancel()
             # Consumers first: what they are handling is finished and committed.
             await asyncio.gather(self.broker.stop(), self._hot_path.stop(), return_exceptions=True)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(watching, *tasks, return_exceptions=True)
+            await self._background.stop()
             with contextlib.suppress(Exception):  # the rest is published after the restart
                 await asyncio.wait_for(self._relay.publish_batch(), 5)
                 await self._relay.release()
+                for periodic in self._periodic.values():
+                    await periodic.release()
             for hook in reversed(self._stop_hooks):
                 await hook()
             await self._producer.stop()
@@ -410,24 +462,11 @@ class Service:
                 f"may give an event back for {shortest_memory().days} days: set at least as many"
             )
 
-    async def _clean_inbox(self) -> None:
-        keep = timedelta(days=self.settings.database.inbox_days)
+    async def _clean(self) -> None:
         while True:  # at start first: a service may never live for an hour
-            try:
-                await forget_old_ids(self.database, keep)
-            except Exception as error:  # noqa: BLE001 - the next turn comes all the same
-                _LOG.warning("the inbox was not cleaned", error=type(error).__name__)
-            await asyncio.sleep(_INBOX_CLEANING_SECONDS)
+            await forget_old_ids(self.database, timedelta(days=self.settings.database.inbox_days))
+            await forget_old_leases(self.database, _OLD_LEASE)
+            await asyncio.sleep(_CLEANING_SECONDS)
 
     async def _look_at_workloads(self) -> None:
         await self.workloads.refresh(self.database)
-
-
-async def _repeat(seconds: float, tick: Hook) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await tick()
-        except Exception as error:  # noqa: BLE001 - the next call comes all the same
-            name = getattr(tick, "__qualname__", "tick")
-            _LOG.warning("periodic work failed", work=name, exc_info=error)

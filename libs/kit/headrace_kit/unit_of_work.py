@@ -234,7 +234,7 @@ class UnitsOfWork:
     async def reachable(self) -> bool:
         """Say whether the database answers."""
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS), self._database.transaction() as session:
+            async with asyncio.timeout(_ANSWER_SECONDS), self._database.reading() as session:
                 await session.execute(text("SELECT 1"))
         except Exception:  # noqa: BLE001 - whatever it is, there is no database to work with
             return False

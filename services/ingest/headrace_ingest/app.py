@@ -40,7 +40,8 @@ def build(settings: Settings | None = None) -> Service:
     )
     Replay(service).register()
     service.jobs(KIND, jobs.work, failed=jobs.failed)
-    service.every(_FLUSH_LOOK_SECONDS, flush.tick)
-    service.every(_CLEAN_SECONDS, flush.clean)
+    # Once: two replicas at one flush would only meet in Delta's conflicts.
+    service.every(_FLUSH_LOOK_SECONDS, flush.tick, name="capture flush", once=True)
+    service.every(_CLEAN_SECONDS, flush.clean, name="capture cleaning", once=True)
     service.api.include_router(router(service, settings, landing))
     return service

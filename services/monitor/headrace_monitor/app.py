@@ -56,14 +56,17 @@ def build(settings: Settings | None = None) -> Service:
     service.on_replayed(ledger.tick)
     service.on_start(ledger.read)
     service.on_start(traffic.rebuild)
-    service.every(0.2, ledger.tick)
-    service.every(1.0, canaries.tick)
-    service.every(1.0, Feed(state, traffic, live).tick)
-    service.every(2.0, drift.tick)
-    service.every(5.0, GaugeWatch(service, gauges, traffic, ledger, settings.monitor).tick)
-    service.every(10.0, objectives.tick)
-    service.every(settings.monitor.probe_seconds, _quietly(probes))
-    service.every(_PRUNE_SECONDS, _pruning(service, settings.monitor))
+    service.every(0.2, ledger.tick, name="audit ledger")
+    service.every(1.0, canaries.tick, name="canary watch")
+    service.every(1.0, Feed(state, traffic, live).tick, name="console feed")
+    service.every(2.0, drift.tick, name="drift watch", once=True)
+    watch = GaugeWatch(service, gauges, traffic, ledger, settings.monitor)
+    service.every(5.0, watch.tick, name="gauges")
+    service.every(10.0, objectives.tick, name="objectives")
+    service.every(settings.monitor.probe_seconds, probes.poll, name="probes")
+    service.every(
+        _PRUNE_SECONDS, _pruning(service, settings.monitor), name="outcome pruning", once=True
+    )
     service.on_start(show_gauges)
     service.on_stop(hide_gauges)
     service.on_stop(probes.close)
@@ -79,10 +82,3 @@ def _pruning(service: Service, settings: Monitor) -> Hook:
             await outcomes.prune(uow.session, keep, settings.keep_outcomes)
 
     return prune
-
-
-def _quietly(probes: Probes) -> Hook:
-    async def poll() -> None:
-        await probes.poll()
-
-    return poll

@@ -1,7 +1,5 @@
 """Wires serving: engine, routes, both ways in."""
 
-import asyncio
-
 from headrace_events.inference import InferenceAdmitted, InferenceCancelRequested
 from headrace_kit import Service
 from headrace_serving.adapters.echo_engine import EchoEngine
@@ -65,23 +63,18 @@ def build(settings: Settings | None = None) -> Service:
     service.broadcast(
         [InferenceCancelRequested], admitted.on_cancel, since_seconds=REMEMBER_SECONDS
     )
-    service.every(_REFRESH_SECONDS, cache.refresh)
-    service.every(_CHECK_SECONDS, lambda: engine.check(replicas.default_base))
+    service.every(_REFRESH_SECONDS, cache.refresh, name="routes")
+    service.every(_CHECK_SECONDS, lambda: engine.check(replicas.default_base), name="engine check")
     service.ready_check("model", lambda: engine.ready)
     service.api.include_router(router(service, chat, cache, replicas.patience_seconds))
     answer_errors(service.api)
 
-    tasks: list[asyncio.Task[None]] = []
-
     async def start() -> None:
         await cache.refresh()
         # In the background: the replica takes its time, /healthz and the routes need not wait.
-        tasks.append(asyncio.create_task(engine.start(replicas.default_base), name="engine"))
+        service.background("engine", lambda: engine.start(replicas.default_base), endless=False)
 
     async def stop() -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         await outcomes.stop()
         await batcher.stop()
         await guard.close()
