@@ -370,13 +370,13 @@ class Jobs:
 
     async def get(self, key: str) -> Job | None:
         """Return one job."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             row = await session.get(JobRow, (self.kind, key))
             return Job.of(row) if row else None
 
     async def list(self, limit: int = 100) -> list[Job]:
         """Return the newest jobs first."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             rows = await session.scalars(
                 select(JobRow)
                 .where(JobRow.kind == self.kind)

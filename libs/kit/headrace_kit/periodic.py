@@ -36,7 +36,7 @@ class Periodic:
     ) -> None:
         self.name = name
         self._seconds = seconds
-        self._tick = tick
+        self.tick = tick
         self._database = database
         self._reachable = reachable
         self._lease = Lease(f"every/{name}", owner, _LEASE) if owner else None
@@ -68,11 +68,11 @@ class Periodic:
 
     async def _once_or_always(self) -> None:
         if self._lease is None:
-            await self._tick()
+            await self.tick()
             return
         if not await self._hold():
             return
-        work = asyncio.ensure_future(self._tick())
+        work = asyncio.ensure_future(self.tick())
         try:
             while not (await asyncio.wait([work], timeout=_LEASE.total_seconds() / 3))[0]:
                 # A call may take longer than its lease; one that lost it stops.

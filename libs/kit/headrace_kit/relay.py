@@ -107,7 +107,7 @@ class Relay:
 
     async def look(self) -> None:
         """Count what waits, beside the publishing: that one may hang on a broker that is away."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             waiting, oldest = (
                 await session.execute(select(func.count(), func.min(OutboxRow.created_at)))
             ).one()

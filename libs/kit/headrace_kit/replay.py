@@ -188,7 +188,7 @@ class Replay:
 
     async def _open_jobs(self) -> int:
         query = select(func.count()).select_from(JobRow).where(JobRow.finished_at.is_(None))
-        async with self._service.database.transaction() as session:
+        async with self._service.database.reading() as session:
             return await session.scalar(query) or 0
 
     def _failed(self, event: Event[Any], error: Exception) -> None:

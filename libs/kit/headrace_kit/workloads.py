@@ -18,7 +18,7 @@ class Workloads:
 
     async def load(self, database: Database) -> None:
         """Read the copy at start."""
-        async with database.transaction() as session:
+        async with database.reading() as session:
             for row in await session.scalars(select(WorkloadRow)):
                 try:
                     # A newer release may have written it before this one was put back.
@@ -34,7 +34,7 @@ class Workloads:
     async def refresh(self, database: Database) -> None:
         """Take over what another replica wrote."""
         known = select(WorkloadRow.name, WorkloadRow.revision)
-        async with database.transaction() as session:
+        async with database.reading() as session:
             changed = any(
                 self._revisions.get(name) != revision
                 for name, revision in await session.execute(known)

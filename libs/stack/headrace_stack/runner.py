@@ -67,6 +67,8 @@ class Runner:
             self.ready.clear()
             self._in_a_row = 1 if lived > self._stable_seconds else self._in_a_row + 1
             self._report_death()
+            # It waits for the processes; the other parts are watched meanwhile.
+            await asyncio.to_thread(self._reap_children)
             if not self._was_ready and self._in_a_row >= TRIES_BEFORE_READY:
                 self._set("failed")
                 return
@@ -110,7 +112,6 @@ class Runner:
         self.part.restarts += 1
         self.part.problem = f"{how} at {time.strftime('%H:%M:%S')}"
         self._set("restarting")
-        self._reap_children()
 
     def _reap_children(self) -> None:
         """End what the dead process left behind in its process group."""

@@ -54,8 +54,8 @@ class DatasetsApi:
             )
             .order_by(VersionRow.workload)
         )
-        async with self._service.unit_of_work() as uow:
-            rows = (await uow.session.scalars(query)).all()
+        async with self._service.reading() as session:
+            rows = (await session.scalars(query)).all()
         return {"data": [_short(row) for row in rows]}
 
     async def versions(self, workload: str) -> dict[str, Any] | Response:
@@ -70,9 +70,9 @@ class DatasetsApi:
             .where(BatchRow.workload == workload, BatchRow.state == "pending")
             .order_by(BatchRow.announced_at)
         )
-        async with self._service.unit_of_work() as uow:
-            rows = (await uow.session.scalars(query)).all()
-            batches = (await uow.session.execute(waiting)).all()
+        async with self._service.reading() as session:
+            rows = (await session.scalars(query)).all()
+            batches = (await session.execute(waiting)).all()
         if not rows and not batches and self._service.workloads.get(workload) is None:
             return _not_found(f"no workload `{workload}`")
         return {
@@ -114,8 +114,8 @@ class DatasetsApi:
     async def _find(self, workload: str, number: int) -> VersionRow | None:
         if not 0 < number <= _LAST_VERSION:
             return None  # no database has a column for it
-        async with self._service.unit_of_work() as uow:
-            return await uow.session.get(VersionRow, (workload, number))
+        async with self._service.reading() as session:
+            return await session.get(VersionRow, (workload, number))
 
 
 def _read(row: VersionRow) -> list[DatasetRow]:

@@ -59,8 +59,8 @@ class CurationJobs:
 
     async def _settle(self, workload: str) -> None:
         while True:
-            async with self._service.unit_of_work() as uow:
-                newest = await plans.newest_arrival(uow.session, workload)
+            async with self._service.reading() as session:
+                newest = await plans.newest_arrival(session, workload)
             if newest is None:
                 return
             age = (datetime.now(UTC) - newest).total_seconds()
@@ -69,8 +69,8 @@ class CurationJobs:
             await asyncio.sleep(self._settle_seconds - age)
 
     async def _open(self, workload: str) -> Plan | None:
-        async with self._service.unit_of_work() as uow:
-            return await plans.find_open(uow.session, workload)
+        async with self._service.reading() as session:
+            return await plans.find_open(session, workload)
 
     async def _carry_out(self, plan: Plan, policy: Data) -> Made | NotMade:
         return await asyncio.to_thread(self._curator.carry_out, plan, policy)

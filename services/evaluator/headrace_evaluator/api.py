@@ -46,15 +46,15 @@ def router(service: Service) -> APIRouter:
         workload: str | None = None, limit: Annotated[int, Query(ge=1, le=500)] = 50
     ) -> EvaluationsOut:
         """List evaluations, newest first."""
-        async with service.unit_of_work() as uow:
-            rows = await evaluations.newest(uow.session, workload, limit)
+        async with service.reading() as session:
+            rows = await evaluations.newest(session, workload, limit)
         return EvaluationsOut(evaluations=[_out(row) for row in rows])
 
     @routes.get("/{evaluation_id}")
     async def get_evaluation(evaluation_id: str) -> EvaluationOut:
         """Return one evaluation with the result of each metric and gate."""
-        async with service.unit_of_work() as uow:
-            row = await evaluations.find(uow.session, evaluation_id)
+        async with service.reading() as session:
+            row = await evaluations.find(session, evaluation_id)
         if row is None:
             raise HTTPException(404, "no such evaluation: GET /evaluations lists them")
         return _out(row)

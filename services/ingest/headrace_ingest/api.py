@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_events.inference import FeedbackGiven
 from headrace_events.text import Id, Text
@@ -15,7 +16,7 @@ from headrace_ingest.api_files import FilesApi, problem
 from headrace_ingest.core.errors import UnreadableSource
 from headrace_ingest.core.landing import Landing
 from headrace_ingest.settings import Settings
-from headrace_kit import Service, UnitOfWork
+from headrace_kit import Service
 
 _PAGE = 100
 _PREVIEW_ROWS = 10_000
@@ -70,8 +71,8 @@ def _add_views(api: APIRouter, service: Service) -> None:
         query = select(SourceRow).order_by(SourceRow.workload, SourceRow.name)
         if workload:
             query = query.where(SourceRow.workload == workload)
-        async with service.unit_of_work() as uow:
-            rows = list(await uow.session.scalars(query))
+        async with service.reading() as session:
+            rows = list(await session.scalars(query))
         shown = ("workload", "name", "spec", "revision", "state", "reason", "rows", "batch_id",
                  "updated_at")  # fmt: skip
         return {"data": [{field: getattr(row, field) for field in shown} for row in rows]}
@@ -79,8 +80,8 @@ def _add_views(api: APIRouter, service: Service) -> None:
     @api.get("/records", tags=["records"])
     async def records() -> dict[str, Any]:
         """Count landed records, captured requests and feedback, by workload."""
-        async with service.unit_of_work() as uow:
-            return {"data": await _counts(uow)}
+        async with service.reading() as session:
+            return {"data": await _counts(session)}
 
     @api.get("/records/{workload}", tags=["records"])
     async def batches(workload: str) -> dict[str, Any]:
@@ -91,13 +92,13 @@ def _add_views(api: APIRouter, service: Service) -> None:
             .order_by(BatchRow.landed_at.desc())
             .limit(_PAGE)
         )
-        async with service.unit_of_work() as uow:
-            rows = list(await uow.session.scalars(query))
+        async with service.reading() as session:
+            rows = list(await session.scalars(query))
         shown = ("batch_id", "source", "rows", "table_uri", "table_version", "landed_at")
         return {"data": [{field: getattr(row, field) for field in shown} for row in rows]}
 
 
-async def _counts(uow: UnitOfWork) -> dict[str, dict[str, int]]:
+async def _counts(session: AsyncSession) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     landed = select(BatchRow.workload, func.sum(BatchRow.rows)).group_by(BatchRow.workload)
     captured = select(CaptureRow.workload, func.count()).group_by(CaptureRow.workload)
@@ -106,7 +107,7 @@ async def _counts(uow: UnitOfWork) -> dict[str, dict[str, int]]:
     named = (("landed", landed), ("captured", captured), ("feedback", judged),
              ("feedback_waiting", waiting))  # fmt: skip
     for name, query in named:
-        for workload, count in await uow.session.execute(query):
+        for workload, count in await session.execute(query):
             found.setdefault(workload, {})[name] = int(count)
     return found
 

@@ -124,21 +124,21 @@ class FilesApi:
         query = select(FileRow).order_by(FileRow.created_at.desc()).limit(limit + 1)
         if purpose:
             query = query.where(FileRow.purpose == purpose)
-        async with self._service.unit_of_work() as uow:
-            rows = (await uow.session.scalars(query)).all()
+        async with self._service.reading() as session:
+            rows = (await session.scalars(query)).all()
         data = [file_object(row) for row in rows[:limit]]
         return {"object": "list", "data": data, "has_more": len(rows) > limit}
 
     async def get(self, file_id: str) -> dict[str, Any] | Response:
         """Return one file's object."""
-        async with self._service.unit_of_work() as uow:
-            row = await uow.session.get(FileRow, file_id)
+        async with self._service.reading() as session:
+            row = await session.get(FileRow, file_id)
         return file_object(row) if row else _not_found(file_id)
 
     async def content(self, file_id: str) -> Response:
         """Return a file's bytes."""
-        async with self._service.unit_of_work() as uow:
-            row = await uow.session.get(FileRow, file_id)
+        async with self._service.reading() as session:
+            row = await session.get(FileRow, file_id)
         found = await asyncio.to_thread(file_store.load, self._root, file_id) if row else None
         if found is None:
             return _not_found(file_id)

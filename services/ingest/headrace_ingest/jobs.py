@@ -91,8 +91,8 @@ class LandingJobs:
 
     async def _traffic(self, ctx: JobContext) -> None:
         workload, batch_id = ctx.job.workload, str(ctx.job.payload["batch_id"])
-        async with self._flush.unit_of_work() as uow:
-            requests = await members(uow.session, batch_id)
+        async with self._flush.reading() as session:
+            requests = await members(session, batch_id)
         judged = await self._flush.judged(workload, requests)
         records = traffic_records(judged, batch_id)
         landed = await self._landing.land_records(workload, records) if records else None

@@ -73,8 +73,8 @@ class Replay:
 
     async def meet_the_tables(self) -> None:
         """Let go of the text of what the traffic tables have: it must not go there again."""
-        async with self._service.unit_of_work() as uow:
-            staged = await capture_store.staged(uow.session)
+        async with self._service.reading() as session:
+            staged = await capture_store.staged(session)
         for workload, times in staged.items():
             found = await asyncio.to_thread(traffic_table.read_judged, self._root, workload, times)
             async with self._service.unit_of_work() as uow:

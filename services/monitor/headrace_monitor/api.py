@@ -86,8 +86,8 @@ def figures_router(service: Service, board: WindowBoard, ledger: Ledger) -> APIR
     @router.get("/alerts")
     async def listed(workload: str | None = None, open_only: bool = False) -> Response:
         """Return alerts, open ones first."""
-        async with service.unit_of_work() as uow:
-            rows = await alerts.listed(uow.session, workload)
+        async with service.reading() as session:
+            rows = await alerts.listed(session, workload)
         found = [
             {
                 "workload": row.workload,
@@ -108,8 +108,8 @@ def figures_router(service: Service, board: WindowBoard, ledger: Ledger) -> APIR
     ) -> Response:
         """Verify the whole chain and return its newest entries."""
         checked = await ledger.verified()
-        async with service.unit_of_work() as uow:
-            newest = await audit.newest(uow.session, limit, workload)
+        async with service.reading() as session:
+            newest = await audit.newest(session, limit, workload)
         return _json(
             {
                 "intact": checked.intact,

@@ -11,7 +11,7 @@ from headrace_monitor.adapters.tables import Base
 from headrace_monitor.app import build
 from headrace_monitor.settings import Settings
 
-_WATCHES = ("CanaryWatch.tick", "DriftWatch.tick", "SloWatch.tick", "Ledger.tick")
+_WATCHES = ("audit ledger", "canary watch", "drift watch", "objectives")
 
 
 def make(url: str) -> Service:
@@ -20,13 +20,10 @@ def make(url: str) -> Service:
 
 async def watch(life: Life) -> None:
     """Let each timer that decides something look once."""
-    for _, tick in life.service._periodic:
-        if getattr(tick, "__qualname__", "") in _WATCHES:
-            await tick()
+    for name in _WATCHES:
+        await life.service._periodic[name].tick()
     await life.publish()
-    for _, tick in life.service._periodic:
-        if getattr(tick, "__qualname__", "") == "Ledger.tick":
-            await tick()
+    await life.service._periodic["audit ledger"].tick()
 
 
 async def test_replay_makes_the_same_monitor(

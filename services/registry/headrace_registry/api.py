@@ -87,8 +87,8 @@ def router(service: Service) -> APIRouter:
     @routes.get("/models")
     async def list_models() -> ModelsOut:
         """List the workloads' models with versions, aliases, metrics and states."""
-        async with service.unit_of_work() as uow:
-            found = await versions.rows(uow.session)
+        async with service.reading() as session:
+            found = await versions.rows(session)
         lines: defaultdict[str, list[VersionRow]] = defaultdict(list)
         for manifest in service.workloads.all():
             lines[manifest.metadata.name] = []
@@ -99,8 +99,8 @@ def router(service: Service) -> APIRouter:
     @routes.get("/models/{name}")
     async def get_model(name: str) -> ModelOut:
         """Return one workload's model."""
-        async with service.unit_of_work() as uow:
-            found = await versions.rows(uow.session, name)
+        async with service.reading() as session:
+            found = await versions.rows(session, name)
         if not found and service.workloads.get(name) is None:
             raise HTTPException(404, "no such model: GET /models lists them")
         return _model(service, name, list(found))
@@ -108,18 +108,18 @@ def router(service: Service) -> APIRouter:
     @routes.get("/models/{name}/versions/{version}")
     async def get_version(name: str, version: str) -> VersionOut:
         """Return one version."""
-        async with service.unit_of_work() as uow:
-            row = await _row(uow.session, name, version)
+        async with service.reading() as session:
+            row = await _row(session, name, version)
         return _version(row)
 
     @routes.get("/lineage/{name}/{version}", tags=["lineage"])
     async def get_lineage(name: str, version: str) -> LineageOut:
         """Return where a version comes from: dataset, sources, run, evaluation, events."""
-        async with service.unit_of_work() as uow:
-            row = await _row(uow.session, name, version)
+        async with service.reading() as session:
+            row = await _row(session, name, version)
             dataset = DatasetRef.model_validate(row.dataset)
-            curated = await versions.curated(uow.session, name, dataset.digest)
-            trail = await versions.trail(uow.session, name, version)
+            curated = await versions.curated(session, name, dataset.digest)
+            trail = await versions.trail(session, name, version)
         known = _version(row).model_dump(include=set(LineageOut.model_fields))
         return LineageOut.model_validate(
             {

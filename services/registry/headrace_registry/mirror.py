@@ -5,7 +5,6 @@ from headrace_kit import Job, JobContext, Service, UnitOfWork
 from headrace_registry.adapters import versions
 from headrace_registry.adapters.mlflow_registry import MlflowRegistry, VersionView
 from headrace_registry.adapters.tables import VersionRow
-from headrace_registry.core.versions import Line
 
 JOB = "mirror"
 # MLflow's tags end at 5,000 characters.
@@ -39,10 +38,9 @@ class MirrorJob:
         """Nothing: the next change of the line mirrors all of it."""
 
     async def _read(self, name: str) -> tuple[dict[str, str], list[VersionView]]:
-        async with self._service.unit_of_work() as uow:
-            line: Line = await versions.load(uow.session, name)
-            views = [_view(row) for row in await versions.rows(uow.session, name)]
-        return line.aliases(), views
+        async with self._service.reading() as session:
+            found = await versions.rows(session, name)
+        return versions.line(name, found).aliases(), [_view(row) for row in found]
 
 
 def _view(row: VersionRow) -> VersionView:

@@ -66,8 +66,8 @@ def router(service: Service, chat: Chat, cache: RouteCache, timeout_seconds: flo
     @api.get("/rollouts", tags=["rollouts"])
     async def rollouts() -> dict[str, Any]:
         """Every workload's route, and the canaries there were."""
-        async with service.unit_of_work() as uow:
-            past = await stored.history(uow.session)
+        async with service.reading() as session:
+            past = await stored.history(session)
         return {
             "routes": [_route(m, cache) for m in service.workloads.all()],
             "rollouts": [

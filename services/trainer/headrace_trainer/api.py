@@ -79,8 +79,8 @@ def router(service: Service, jobs: TrainingJobs) -> APIRouter:
     async def _describe(job: Job) -> dict[str, Any]:
         order = Order.model_validate(job.payload)
         recipe = order.specification
-        async with service.unit_of_work() as uow:
-            result = await uow.session.scalar(select(ResultRow).where(ResultRow.job_id == job.key))
+        async with service.reading() as session:
+            result = await session.scalar(select(ResultRow).where(ResultRow.job_id == job.key))
         progress = jobs.progress.get(job.key)
         return {
             "id": job.key,

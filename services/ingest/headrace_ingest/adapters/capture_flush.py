@@ -21,14 +21,15 @@ class CaptureFlush:
         self._root = service.settings.storage.root
         self._turn = asyncio.Lock()
         self.unit_of_work = service.unit_of_work
+        self.reading = service.reading
 
     async def tick(self) -> None:
         """Flush what is due, and finish what a killed process began."""
         async with self._turn:
             await self._finish_open()
-            async with self.unit_of_work() as uow:
+            async with self.reading() as session:
                 due = await capture_store.due_workloads(
-                    uow.session, self._settings.flush_rows, self._settings.flush_seconds
+                    session, self._settings.flush_rows, self._settings.flush_seconds
                 )
             for workload in due:
                 await self._flush(workload)
@@ -46,13 +47,13 @@ class CaptureFlush:
             await self._finish_open()
             await self._flush(workload)
             await self._judge()
-        async with self.unit_of_work() as uow:
-            times = await capture_store.requested_at(uow.session, request_ids)
+        async with self.reading() as session:
+            times = await capture_store.requested_at(session, request_ids)
         return await asyncio.to_thread(traffic_table.read_judged, self._root, workload, times)
 
     async def _finish_open(self) -> None:
-        async with self.unit_of_work() as uow:
-            found = await capture_store.open_flushes(uow.session)
+        async with self.reading() as session:
+            found = await capture_store.open_flushes(session)
         for flush_id, workload in found:
             await self._write(flush_id, workload)
 
@@ -69,8 +70,8 @@ class CaptureFlush:
                 return
 
     async def _write(self, flush_id: str, workload: str) -> None:
-        async with self.unit_of_work() as uow:
-            captured = await capture_store.flushing(uow.session, flush_id)
+        async with self.reading() as session:
+            captured = await capture_store.flushing(session, flush_id)
         if captured:
             await asyncio.to_thread(traffic_table.append, self._root, workload, flush_id, captured)
         # A kill right here is harmless: the next process finds the commit by the flush's id.
@@ -79,8 +80,8 @@ class CaptureFlush:
 
     async def _judge(self) -> None:
         while True:
-            async with self.unit_of_work() as uow:
-                found = await feedback_store.unjudged(uow.session, _JUDGE_AT_ONCE)
+            async with self.reading() as session:
+                found = await feedback_store.unjudged(session, _JUDGE_AT_ONCE)
             for workload, feedback in found.items():
                 judgements = [
                     Judgement(f.request_id, f.rating, f.correction, f.requested_at)

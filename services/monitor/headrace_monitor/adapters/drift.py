@@ -9,12 +9,16 @@ from headrace_monitor.adapters.tables import DriftRow, OutcomeRow
 from headrace_monitor.core.drift import Measurement
 
 
-async def watch(session: AsyncSession, workload: str) -> DriftRow:
-    """Return the workload's watch; a new one starts with the requests at hand."""
+async def look(session: AsyncSession, workload: str) -> DriftRow:
+    """Return the workload's watch, to read only; a new one starts with the requests at hand."""
     row = await session.get(DriftRow, workload)
-    if row is None:
-        row = DriftRow(workload=workload, after_seq=0, drifted=False)
-        session.add(row)
+    return row or DriftRow(workload=workload, after_seq=0, drifted=False)
+
+
+async def watch(session: AsyncSession, workload: str) -> DriftRow:
+    """Return the workload's watch; it is written down if it is new."""
+    row = await look(session, workload)
+    session.add(row)
     return row
 
 

@@ -48,10 +48,10 @@ class ConsoleState:
         """Return the whole state; the last events are left out of live updates."""
         loops = self._ledger.loops.by_name
         names = sorted({*loops, *(m.metadata.name for m in self._service.workloads.all())})
-        async with self._service.unit_of_work() as uow:
-            all_alerts = [_alert(row) for row in await alerts.listed(uow.session)]
-            trips = await _trips(uow.session)
-            drift = {row.workload: row for row in await uow.session.scalars(select(DriftRow))}
+        async with self._service.reading() as session:
+            all_alerts = [_alert(row) for row in await alerts.listed(session)]
+            trips = await _trips(session)
+            drift = {row.workload: row for row in await session.scalars(select(DriftRow))}
         windows = _by_workload(self._traffic.board.windows(self._settings.window_seconds))
         history = _by_workload(self._traffic.board.windows(_SPARKLINE_SECONDS))
         state: dict[str, Any] = {

@@ -38,9 +38,9 @@ class CanaryWatch:
 
     async def tick(self) -> None:
         """Judge what can be judged."""
-        async with self._service.unit_of_work() as uow:
-            running = await rollouts.running(uow.session)
-            arms = {row.rollout_id: await _arms(uow.session, row) for row in running}
+        async with self._service.reading() as session:
+            running = await rollouts.running(session)
+            arms = {row.rollout_id: await _arms(session, row) for row in running}
         for row in running:
             if manifest := self._service.workloads.get(row.workload):
                 await self._judge(row, *arms[row.rollout_id], manifest)

@@ -32,9 +32,9 @@ class GaugeWatch:
 
     async def tick(self) -> None:
         """Read all gauges."""
-        async with self._service.unit_of_work() as uow:
-            listed = await alerts.listed(uow.session)
-            drift = list(await uow.session.scalars(select(DriftRow)))
+        async with self._service.reading() as session:
+            listed = await alerts.listed(session)
+            drift = list(await session.scalars(select(DriftRow)))
         self._gauges.windows = self._traffic.board.windows(self._seconds)
         self._gauges.alerts = dict(
             Counter((a.workload, a.severity) for a in listed if a.resolved_at is None)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_events import Event
 from headrace_events.models import ModelPromoted, ModelRolledBack
@@ -38,7 +39,7 @@ class DriftWatch:
         workload = event.workload
         if uow.replaying and (manifest := self._service.workloads.get(workload)):
             # The timer had measured these by then.
-            while window := await _next(uow, manifest):
+            while window := await _next(uow.session, manifest):
                 await _take(uow, manifest, window, window.measure())
         await drift.start_over(uow.session, workload)
         if await alerts.is_raised(uow.session, workload, ALERT):
@@ -46,8 +47,8 @@ class DriftWatch:
 
     async def _measure(self, manifest: Manifest) -> bool:
         workload = manifest.metadata.name
-        async with self._service.unit_of_work(workload=workload) as uow:
-            window = await _next(uow, manifest)
+        async with self._service.reading() as session:
+            window = await _next(session, manifest)
         if window is None:
             return False
         # Outside the transaction: the arithmetic takes a moment and the hot path writes meanwhile.
@@ -75,10 +76,10 @@ class _Window:
         return core.measure(self.reference, self.sketches, self.threshold)
 
 
-async def _next(uow: UnitOfWork, manifest: Manifest) -> _Window | None:
+async def _next(session: AsyncSession, manifest: Manifest) -> _Window | None:
     rules = manifest.spec.monitor.drift
-    row = await drift.watch(uow.session, manifest.metadata.name)
-    found = await drift.next_window(uow.session, row, rules.window)
+    row = await drift.look(session, manifest.metadata.name)
+    found = await drift.next_window(session, row, rules.window)
     if found is None:
         return None
     reference = None if row.reference is None else drift.reference(row)

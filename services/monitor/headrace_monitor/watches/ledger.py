@@ -40,8 +40,8 @@ class Ledger:
         while True:
             async with self._service.unit_of_work() as uow:
                 sealed = await audit.seal(uow.session)
-            async with self._service.unit_of_work() as uow:
-                new = await audit.after(uow.session, self.position)
+            async with self._service.reading() as session:
+                new = await audit.after(session, self.position)
             for one in new:
                 self._take(one)
                 self._live.send("event", self.events[-1])
@@ -50,16 +50,16 @@ class Ledger:
 
     async def read(self) -> None:
         """Fold in the whole chain at start."""
-        async with self._service.unit_of_work() as uow:
-            async for one in audit.chain(uow.session):
+        async with self._service.reading() as session:
+            async for one in audit.chain(session):
                 self._take(one)
 
     async def verified(self) -> Verification:
         """Check the whole chain as it is stored now."""
         checked, position = Verification(0, FIRST), -1
         while checked.intact:
-            async with self._service.unit_of_work() as uow:
-                part = await audit.after(uow.session, position)
+            async with self._service.reading() as session:
+                part = await audit.after(session, position)
             if not part:
                 break
             position = part[-1].position

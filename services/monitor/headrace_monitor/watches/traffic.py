@@ -70,8 +70,8 @@ class Traffic:
     async def rebuild(self) -> None:
         """Make the windows of the last hour again from what is stored."""
         since = datetime.now(UTC) - _WINDOWS_REBUILT
-        async with self._service.unit_of_work() as uow:
-            found, ratings = await outcomes.recent(uow.session, since)
+        async with self._service.reading() as session:
+            found, ratings = await outcomes.recent(session, since)
         for outcome in found:
             self.board.add(outcome)
         for rating in ratings:

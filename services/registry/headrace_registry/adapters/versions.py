@@ -15,19 +15,28 @@ from headrace_registry.adapters.tables import CuratedRow, VersionEventRow, Versi
 from headrace_registry.core.versions import Line, State, Version
 
 
-async def rows(session: AsyncSession, name: str | None = None) -> Sequence[VersionRow]:
+async def rows(
+    session: AsyncSession, name: str | None = None, *, lock: bool = False
+) -> Sequence[VersionRow]:
     """Return the rows of one workload or of all, oldest first."""
     query = select(VersionRow)
     if name:
+        query = query.where(VersionRow.name == name)
+    if lock:
         # Handlers of different topics may decide about one line at the same time.
-        query = query.where(VersionRow.name == name).with_for_update()
+        query = query.with_for_update()
     found = (await session.scalars(query)).all()
     return sorted(found, key=lambda row: (row.name, int(row.version)))
 
 
 async def load(session: AsyncSession, name: str) -> Line:
     """Return a workload's line, locked until the transaction ends."""
-    return Line(name, tuple(_version(row) for row in await rows(session, name)))
+    return line(name, await rows(session, name, lock=True))
+
+
+def line(name: str, found: Sequence[VersionRow]) -> Line:
+    """Return a workload's line as its rows have it."""
+    return Line(name, tuple(_version(row) for row in found))
 
 
 async def add(

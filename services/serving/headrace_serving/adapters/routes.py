@@ -57,7 +57,7 @@ class RouteCache:
 
     async def refresh(self) -> None:
         """Read all routes."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             rows = (await session.scalars(select(RouteRow))).all()
         self._routes = {row.workload: _route(row) for row in rows}
 
