@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Headrace needs and is not there: Java and Maven by the system's package manager,
 # uv, the locked Python environment, Kafka's jars, the reference model; with --tests also Chromium,
-# PostgreSQL and kcat.
+# PostgreSQL, kcat and promtool.
 # Quick when there is nothing to do. Where it may not install, it says exactly what to install.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -25,6 +25,7 @@ java_version() { # the major version of the Java on the PATH, 0 without one
 }
 java_is_good() { [ "$(java_version)" -ge "$OLDEST_JAVA" ]; }
 kcat_is_there() { have kcat || [ -f .venv/.headrace-no-kcat ]; }
+promtool_is_there() { have promtool || [ -x .venv/bin/promtool ] || [ -f .venv/.headrace-no-promtool ]; }
 chromium_is_there() { have chromium || have chromium-browser; }
 postgres_is_there() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb; }
 jars_are_there() { grep -qsx "$(digest <"$POM")" "$CACHE"/kafka/*/pom.sha256; }
@@ -58,6 +59,23 @@ install() { # install WHAT DEBIAN FEDORA BREW: the names of a package, by system
   return 1
 }
 
+install_promtool() { # Debian's package would also run a server: only the tool is taken out of it
+  if have apt-get && have dpkg-deb; then
+    say "installing promtool (from Debian's package prometheus)"
+    local folder
+    folder=$(mktemp -d)
+    if (cd "$folder" && { apt-get -qq download prometheus \
+      || { [ "$AS_ROOT" != none ] && apt_get update && apt-get -qq download prometheus; }; } \
+      && dpkg-deb -x prometheus_*.deb .) >/dev/null 2>&1; then
+      mkdir -p .venv/bin
+      cp "$folder/usr/bin/promtool" .venv/bin/promtool
+    fi
+    rm -rf "$folder"
+    promtool_is_there && return
+  fi
+  install "promtool (for the tests of the alert rules)" prometheus golang-github-prometheus prometheus
+}
+
 debian_jre() { # the newest long-term Java that this release has
   local name
   if have apt-cache; then
@@ -79,7 +97,7 @@ is_done() {
     && { [ "$WITH_TESTS" != --tests ] || {
       { chromium_is_there || [ -f .venv/.headrace-no-chromium ]; } \
         && { postgres_is_there || [ -f .venv/.headrace-no-postgres ]; } \
-        && kcat_is_there
+        && kcat_is_there && promtool_is_there
     }; }
 }
 if is_done; then exit 0; fi
@@ -114,7 +132,6 @@ if [ "$WITH_TESTS" = --tests ] && ! kcat_is_there; then
   install "kcat (for the plain-Kafka guide's test)" kcat kcat kcat \
     || { mkdir -p .venv; touch .venv/.headrace-no-kcat; }
 fi
-
 # -- Python ------------------------------------------------------------------------------------
 
 UV=$(command -v uv || true)
@@ -140,6 +157,10 @@ say "Python environment from uv.lock"
 # Compiled once here: without it the first start of every service and Ray worker compiles torch,
 # MLflow and the rest by itself, minutes on two cores.
 UV_COMPILE_BYTECODE=1 "$UV" sync --locked --all-packages --all-extras --quiet
+
+if [ "$WITH_TESTS" = --tests ] && ! promtool_is_there; then
+  install_promtool || touch .venv/.headrace-no-promtool
+fi
 
 # -- what is fetched or made once, side by side -------------------------------------------------
 
