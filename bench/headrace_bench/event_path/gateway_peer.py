@@ -10,6 +10,7 @@ import aiohttp
 
 from headrace_bench.event_path.load import Ask
 from headrace_bench.event_path.processes import python_module
+from headrace_kit.database import sqlite_url
 from headrace_stack.mlflow_server import ENVIRONMENT
 from headrace_stack.ports import free_port
 
@@ -37,7 +38,7 @@ def mlflow_gateway(home: Path) -> Iterator[str]:
         ),
         python_module(
             "mlflow", "server", "--port", str(server), "--workers", str(os.cpu_count() or 1),
-            "--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}",
+            "--backend-store-uri", sqlite_url(home / "mlflow.db", "sqlite"),
             "--default-artifact-root", (home / "artefacts").as_uri(),
             ready=f"http://127.0.0.1:{server}/health", log=home / "logs" / "mlflow.log",
             environment=environment,

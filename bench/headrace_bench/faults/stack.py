@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from headrace_bench.faults.state import Databases
+from headrace_kit.database import sqlite_url
 from headrace_stack.services import BY_NAME, MLFLOW, RAY
 from headrace_stack.stack import Stack
 from headrace_stack.state import State, live_state
@@ -46,10 +47,7 @@ class FaultStack:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.databases = Databases(
-            {
-                name: f"sqlite+aiosqlite:///{home / 'services' / name / 'service.db'}"
-                for name in SERVICES
-            }
+            {name: sqlite_url(home / "services" / name / "service.db") for name in SERVICES}
         )
 
     @property

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import JSON, DateTime, Index, LargeBinary, MetaData, String, event, select
 from sqlalchemy.engine import URL, make_url
@@ -23,6 +24,11 @@ from sqlalchemy.orm import (
     mapped_column,
 )
 from sqlalchemy.types import TypeDecorator
+
+
+def sqlite_url(file: Path, driver: str = "sqlite+aiosqlite") -> str:
+    """Return SQLAlchemy's URL of a file, whatever letters its path has: `%`, `#`, `?`, a space."""
+    return f"{driver}:///{quote(str(file.absolute()))}"
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -1,7 +1,9 @@
 """Settings of a service, read once from the environment (prefix `HEADRACE_`, nested by `__`)."""
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from headrace_kit.delta import refuse_root
 
 
 class Http(BaseModel):
@@ -58,6 +60,13 @@ class Storage(BaseModel):
     """Root of the Delta tables and files: a folder or a file://, s3://, gs:// or az:// URI."""
 
     root: str = "storage"
+
+    @field_validator("root")
+    @classmethod
+    def _can_hold_tables(cls, root: str) -> str:
+        if reason := refuse_root(root):
+            raise ValueError(reason)
+        return root
 
 
 class Mlflow(BaseModel):

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
+from headrace_events.locations import local_path
 from headrace_models.cache import build_once, cache_root, staged
 from headrace_models.errors import ArtefactError
 
@@ -63,16 +63,6 @@ def fetch(uri: str, expected: str, cache: Path | None = None) -> Path:
     build_once(target, download)
     verify(target, expected)
     return target
-
-
-def local_path(uri: str) -> Path | None:
-    """The path of a local URI, None for a remote one."""
-    parts = urlsplit(uri)
-    if parts.scheme == "":
-        return Path(uri)
-    if parts.scheme == "file":
-        return Path(unquote(parts.path))
-    return None
 
 
 @contextmanager

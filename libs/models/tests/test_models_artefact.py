@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace_events.locations import local_path
 from headrace_models import artefact
 from headrace_models.errors import ArtefactError
 
@@ -46,6 +47,25 @@ def test_a_missing_artefact_says_so(tmp_path: Path) -> None:
 def test_a_local_uri_is_used_in_place_and_spaces_survive(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "with space", **{"weights": "abcd"})
     assert artefact.fetch(folder.as_uri(), artefact.digest(folder)) == folder
+
+
+@pytest.mark.parametrize("name", ["űr tár %1 #2", "a%41?b", "x:y", "[1]\nz"])
+def test_a_local_artefact_lies_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    folder = _folder(tmp_path / name / "made", **{"weights": "abcd"})
+    promised = artefact.digest(folder)
+    assert artefact.fetch(folder.as_uri(), promised) == folder
+    assert artefact.fetch(str(folder), promised) == folder
+    target = tmp_path / name / "kept" / "adapter"
+    artefact.upload(folder, target.as_uri())
+    assert artefact.fetch(str(target), promised) == target
+
+
+def test_a_uri_that_somebody_wrote_without_encoding_it_is_the_path_that_it_shows() -> None:
+    assert local_path("file:///data/a#b?c") == Path("/data/a#b?c")
+    assert local_path("file://localhost/data/a%20b") == Path("/data/a b")
+    assert local_path("file:/data") == Path("/data")
+    assert local_path("s3://bucket/a") is None
+    assert local_path("relative:1/a") == Path("relative:1/a")
 
 
 def test_a_remote_artefact_is_copied_once_and_verified(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from headrace_kit.database import sqlite_url
 from headrace_stack import views
 from headrace_stack.commands_events import KAFKA_VARIABLE, bootstrap_servers
 from headrace_stack.errors import StackError
@@ -77,7 +78,7 @@ def replay(
 def database_url(service: str, into: str | None) -> str:
     """Return where the state goes; refuse the database of a service that runs."""
     if into:
-        return into if "://" in into else f"sqlite+aiosqlite:///{Path(into).absolute()}"
+        return into if "://" in into else sqlite_url(Path(into))
     home = default_home()
     state = live_state(home)
     part = next((p for p in state.parts if p.name == service), None) if state else None
@@ -89,7 +90,7 @@ def database_url(service: str, into: str | None) -> str:
         )
     if part is None and _DATABASE in os.environ:
         return os.environ[_DATABASE]
-    return f"sqlite+aiosqlite:///{home / 'services' / service / 'service.db'}"
+    return sqlite_url(home / "services" / service / "service.db")
 
 
 def _print(report: dict[str, Any], url: str) -> None:

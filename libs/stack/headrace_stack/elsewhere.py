@@ -65,6 +65,6 @@ def _checkout(service: Service, folder: Path, python_path: str) -> Start:
     path = os.pathsep.join(filter(None, [str(package), *sources, *python_path.split(os.pathsep)]))
     workers: dict[str, object] = {"env_vars": {"PYTHONPATH": path}}
     if own.exists():
-        workers["py_executable"] = python
+        workers["py_executable"] = shlex.quote(python)  # Ray gives it to a shell
     environment = {"PYTHONPATH": path, _RAY_JOB: json.dumps({"runtime_env": workers})}
     return Start((python, "-m", service.module), environment)

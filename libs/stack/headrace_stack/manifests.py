@@ -24,7 +24,7 @@ class InvalidManifest(StackError):
 def load(path: Path) -> Manifest:
     """The manifest in `path`; relative paths of its sources are taken from the file's folder."""
     try:
-        document = yaml.safe_load(path.read_text())
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidManifest(f"Cannot read {path}: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -7,12 +7,15 @@ makes the experiment for traces before it serves.
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
+
+from headrace_kit.database import sqlite_url
 
 TRACES_EXPERIMENT = "headrace-traces"
 FIRST_EXPERIMENT = "1"
@@ -63,6 +66,13 @@ def _allow_readers_beside_a_writer(database: Path) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
+def _find_migrations_from_within() -> None:
+    """Alembic stumbles over a `%` in the path of MLflow's migrations; a relative one has none."""
+    utils: Any = importlib.import_module("mlflow.store.db.utils")
+    os.chdir(utils._get_package_dir())
+    utils._get_package_dir = lambda: "."
+
+
 def serve(home: Path, port: int) -> None:
     """Make what is missing in the home and serve until a signal."""
     folder = home / "mlflow"
@@ -71,7 +81,7 @@ def serve(home: Path, port: int) -> None:
     os.nice(NICENESS)
     database = folder / "mlflow.db"
     _allow_readers_beside_a_writer(database)
-    store = f"sqlite:///{database}?timeout={_LOCK_SECONDS}"
+    store = f"{sqlite_url(database, 'sqlite')}?timeout={_LOCK_SECONDS}"
     root = artefacts.as_uri()
 
     # Names of the variables by which `mlflow server` configures its app (the version is pinned).
@@ -81,6 +91,7 @@ def serve(home: Path, port: int) -> None:
     os.environ[constants.BACKEND_STORE_URI_ENV_VAR] = store
     os.environ[constants.ARTIFACT_ROOT_ENV_VAR] = root
     os.environ["_MLFLOW_SGI_NAME"] = "uvicorn"
+    _find_migrations_from_within()
     initialize_backend_stores(store, None, root)
     tracking: Any = _get_tracking_store(store, root)
     found = tracking.get_experiment_by_name(TRACES_EXPERIMENT)

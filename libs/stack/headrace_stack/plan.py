@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
+from headrace_kit.database import sqlite_url
 from headrace_stack import mlflow_server, ray_head, services
 from headrace_stack.elsewhere import start_of
+from headrace_stack.kafka.config import JAVA_ENVIRONMENT
 from headrace_stack.paths import HOME_VARIABLE, cache_folder, stack_id
 from headrace_stack.ports import HOST, free_port, free_range
 from headrace_stack.processes import child_environment
@@ -100,7 +102,7 @@ def make_plan(options: Options, kafka_bootstrap: str, taken: set[int]) -> Plan:
     if services.RAY in engines:
         plan.parts.append(_ray(home, stack, ports[services.RAY]))
     if services.KAFKA in engines:
-        environment = child_environment(stack)
+        environment = child_environment(stack, **JAVA_ENVIRONMENT)
         plan.parts.append(
             Planned("kafka", "engine", kafka_bootstrap, (), environment, "kafka", kafka_bootstrap)
         )
@@ -192,7 +194,7 @@ def _service(
     folder = home / "services" / service.name
     own = {
         "HEADRACE_HTTP__PORT": str(ports[service.name]),
-        "HEADRACE_DATABASE__URL": f"sqlite+aiosqlite:///{folder / 'service.db'}",
+        "HEADRACE_DATABASE__URL": sqlite_url(folder / "service.db"),
         "HEADRACE_INSTANCE": f"{service.name}-0",
     }
     start = start_of(service)

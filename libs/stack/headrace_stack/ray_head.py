@@ -10,6 +10,7 @@ import argparse
 import importlib
 import os
 import secrets
+import shlex
 import shutil
 import sys
 import time
@@ -83,6 +84,7 @@ def run(first_port: int, temporary: Path) -> None:
     """Start the node; end with an error when one of its processes dies."""
     shutil.rmtree(temporary, ignore_errors=True)  # of a head that was killed
     temporary.mkdir(mode=0o700)
+    sys.executable = shell_word(sys.executable, temporary)
     from ray._private import services
     from ray._private.node import Node
     from ray._private.parameter import RayParams
@@ -140,6 +142,20 @@ def run(first_port: int, temporary: Path) -> None:
     sys.stderr.write(f"Ray's {names} ended; stopping the head.\n")
     node.kill_all_processes(check_alive=False, allow_graceful=False)
     os._exit(1)
+
+
+def shell_word(python: str, folder: Path) -> str:
+    """Return a path of this Python that a shell takes for one word.
+
+    Ray starts its workers through `bash -c` and does not quote the interpreter's path; where the
+    environment lies in a folder with a space, they are reached by a link in `folder`.
+    """
+    if shlex.quote(python) == python:
+        return python
+    link = folder / "python"
+    link.symlink_to(sys.prefix)
+    # Of a virtual environment Python looks for `pyvenv.cfg` beside the path that started it.
+    return str(link / Path(python).relative_to(sys.prefix))
 
 
 def _patient(get_node: Callable[..., Any]) -> Callable[..., Any]:

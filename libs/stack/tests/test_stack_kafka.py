@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import stat
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -14,8 +15,21 @@ from aiokafka.admin import AIOKafkaAdminClient
 from headrace_events.topics import CATALOGUE
 from headrace_stack.errors import StackError
 from headrace_stack.kafka import EmbeddedKafka, create_topics
+from headrace_stack.kafka.config import properties
 from headrace_stack.kafka.jars import kafka_version, pom
 from headrace_stack.kafka.java import find_java
+
+READ_PROPERTIES = """\
+public class Read {
+  public static void main(String[] arguments) throws Exception {
+    var found = new java.util.Properties();
+    found.load(new java.io.FileInputStream("a.properties"));
+    for (int number = 0; number < found.size(); number++)
+      System.out.write((found.getProperty("key" + number) + "\\0").getBytes("UTF-8"));
+    System.out.flush();
+  }
+}
+"""
 
 
 def test_pom_pins_kafka_and_is_the_one_in_infra() -> None:
@@ -75,6 +89,37 @@ def test_data_and_topics_survive_a_kill_and_a_new_port(tmp_path: Path) -> None:
         assert again != bootstrap
         assert asyncio.run(_first(again, topic)) == b"kept"
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in str(p.info)]
+
+
+def test_properties_are_what_java_reads(tmp_path: Path) -> None:
+    values = ["űr tár %1 #2", "a\\b", " x", "😀=:!", "plain", "a\nb\t"]
+    text = properties({f"key{number}": value for number, value in enumerate(values)})
+    assert text.isascii()
+    assert len(text.splitlines()) == len(values)
+    (tmp_path / "a.properties").write_text(text)
+    (tmp_path / "Read.java").write_text(READ_PROPERTIES)
+    done = subprocess.run(
+        [find_java(), "Read.java"], cwd=tmp_path, capture_output=True, check=False
+    )
+    if b"jdk.compiler" in done.stderr:
+        pytest.skip("a JRE alone compiles nothing")
+    assert done.stdout.decode().split("\0")[:-1] == values, done.stderr
+
+
+@pytest.mark.integration
+def test_kafka_starts_again_in_a_folder_of_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    home = tmp_path / "űr tár %1 #2\\"
+    topic = CATALOGUE[0].name
+    with EmbeddedKafka(home) as bootstrap:
+        create_topics(bootstrap)
+        asyncio.run(_produce(bootstrap, topic, b"kept"))
+    with EmbeddedKafka(home) as bootstrap:
+        assert asyncio.run(_first(bootstrap, topic)) == b"kept"
+    assert (home / "kafka" / "data" / f"{topic}-0").is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == [home.name], "its data lie elsewhere"
 
 
 @pytest.mark.integration

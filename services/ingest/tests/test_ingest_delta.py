@@ -6,11 +6,12 @@ import polars as pl
 import pytest
 
 from headrace_ingest.adapters import delta
+from headrace_kit.delta import table_uri
 
 
 @pytest.fixture
 def uri(tmp_path: Path) -> str:
-    return delta.table_uri(str(tmp_path), "raw", "docs")
+    return table_uri(str(tmp_path), "raw", "docs")
 
 
 def frame(*numbers: int) -> pl.DataFrame:

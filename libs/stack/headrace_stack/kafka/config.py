@@ -1,5 +1,6 @@
 """The configuration of one thrifty KRaft node, broker and controller in one JVM."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from headrace_stack.ports import HOST
@@ -18,6 +19,9 @@ JVM_FLAGS = (
     "-Djava.awt.headless=true",
     "-Djava.net.preferIPv4Stack=true",
 )
+
+# Java takes the encoding of file names from the locale; no flag of its own changes it.
+JAVA_ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
 
 LOGGING = """\
 status = error
@@ -71,4 +75,17 @@ def server_properties(data: Path, port: int, controller_port: int) -> str:
         # A consumer that was killed is noticed soon, yet a busy machine loses none.
         "group.min.session.timeout.ms": 1000,
     }
-    return "".join(f"{key}={value}\n" for key, value in settings.items())
+    return properties(settings)
+
+
+def properties(settings: Mapping[str, object]) -> str:
+    """Return a Java properties file, in ASCII: Java reads one as Latin-1 with escapes."""
+    return "".join(f"{key}={_escaped(str(value))}\n" for key, value in settings.items())
+
+
+def _escaped(value: str) -> str:
+    units = value.encode("utf-16-be", "surrogatepass")
+    codes = [int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2)]
+    text = "".join(chr(c) if 0x20 <= c < 0x7F and c != 0x5C else f"\\u{c:04x}" for c in codes)
+    # Blanks before a value are passed over.
+    return f"\\{text}" if text.startswith(" ") else text

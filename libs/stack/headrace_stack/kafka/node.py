@@ -1,6 +1,7 @@
 """Prepare, start, watch and stop one Kafka node."""
 
 import contextlib
+import os
 import socket
 import struct
 import subprocess
@@ -13,7 +14,7 @@ from types import TracebackType
 import psutil
 
 from headrace_stack.errors import StackError
-from headrace_stack.kafka.config import JVM_FLAGS, LOGGING, server_properties
+from headrace_stack.kafka.config import JAVA_ENVIRONMENT, JVM_FLAGS, LOGGING, server_properties
 from headrace_stack.kafka.jars import ensure_jars
 from headrace_stack.kafka.java import find_java
 from headrace_stack.paths import stack_id
@@ -47,7 +48,9 @@ class KafkaNode:
         properties.write_text(server_properties(data, self.port, free_port({self.port})))
         logging = self.folder / "log4j2.properties"
         logging.write_text(LOGGING)
-        command = [java, *JVM_FLAGS, f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars}/*"]
+        # Log4j takes the setting for a URI, and for a list at each comma.
+        flag = f"-Dlog4j2.configurationFile={logging.as_uri()}"
+        command = [java, *JVM_FLAGS, flag, "-cp", f"{jars}/*"]
         if not (data / "meta.properties").exists():
             self._format(command, properties)
         return [*command, "kafka.Kafka", str(properties)]
@@ -69,7 +72,12 @@ class KafkaNode:
         # `--cluster-id=` in one word, for an id may begin with a dash.
         command += [f"--cluster-id={cluster}", "--config", str(properties)]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=READY_SECONDS, check=False
+            command,
+            env={**os.environ, **JAVA_ENVIRONMENT},
+            capture_output=True,
+            text=True,
+            timeout=READY_SECONDS,
+            check=False,
         )
         if done.returncode:
             raise StackError(f"Kafka could not format its data folder: {done.stderr[-2000:]}")
@@ -101,7 +109,9 @@ class EmbeddedKafka:
         """Start the node and wait until it answers; returns the bootstrap servers."""
         command = self._node.prepare()
         log = self._home / "logs" / "kafka.log"
-        self._process = spawn(command, child_environment(stack_id(self._home)), log)
+        self._process = spawn(
+            command, child_environment(stack_id(self._home), **JAVA_ENVIRONMENT), log
+        )
         deadline = time.monotonic() + READY_SECONDS
         while not self._node.answers():
             if self._process.poll() is not None or time.monotonic() > deadline:

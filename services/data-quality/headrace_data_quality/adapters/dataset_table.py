@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from headrace_data_quality.adapters.delta import commit, find_commit, open_table, table_uri
+from headrace_data_quality.adapters.delta import commit, find_commit
 from headrace_data_quality.core.rows import DatasetRow, Reject
 from headrace_events.references import TableRef
+from headrace_kit.delta import open_table, read_table, table_uri
 
 _VERSION = "headrace.version"
 _SUMMARY = "headrace.summary"
@@ -72,12 +73,10 @@ def write_version(  # the parts of one commit
 
 def read_version(table: TableRef) -> list[DatasetRow]:
     """Return the rows of a version."""
-    import polars as pl
-
     found = open_table(table.uri, table.version)
     if found is None:
         raise LookupError(f"the dataset table {table.uri} is gone")
-    frame = pl.scan_delta(found).sort("record_id").collect()
+    frame = read_table(found, [field.name for field in fields(DatasetRow)]).sort("record_id")
     return [DatasetRow(**row) for row in frame.iter_rows(named=True)]
 
 

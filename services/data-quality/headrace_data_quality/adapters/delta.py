@@ -1,11 +1,11 @@
-"""Delta tables: opened where they are, committed once."""
+"""Delta tables: committed once."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from headrace_kit.delta import commits, open_table
 
 if TYPE_CHECKING:
     import polars as pl
-    from deltalake import DeltaTable
 
 COMMIT = "headrace.commit"
 # Old versions must stay readable: neither the log nor the files of a version expire.
@@ -15,31 +15,14 @@ _FOR_EVER = {
 }
 
 
-def table_uri(root: str, kind: str, name: str) -> str:
-    """Return the URI of a table under the storage root, absolute where it is a folder."""
-    base = root.rstrip("/") if "://" in root else str(Path(root).absolute())
-    return f"{base}/{kind}/{name}"
-
-
-def open_table(uri: str, version: int | None = None) -> "DeltaTable | None":
-    """Return the table at a version (the newest without one), or None if there is no table."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
-
-    try:
-        return DeltaTable(uri, version=version)
-    except TableNotFoundError:
-        return None
-
-
 def find_commit(uri: str, commit_id: str) -> dict[str, Any] | None:
     """Return the commit with this id, or None if nobody made it."""
     table = open_table(uri)
     if table is None or table.transaction_version(commit_id) is None:
         return None
-    for commit in table.history():
+    for commit in commits(table):
         if commit.get(COMMIT) == commit_id:
-            return dict(commit)
+            return commit
     raise LookupError(f"the log of {uri} knows the transaction {commit_id} but not its commit")
 
 

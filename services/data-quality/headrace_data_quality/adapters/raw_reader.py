@@ -4,24 +4,18 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from headrace_data_quality.adapters.delta import open_table
 from headrace_data_quality.core.rows import Origin, RawRow
 from headrace_events.references import TableRef
+from headrace_kit.delta import one_of, open_table, read_table
 
 
 def read_batches(table: TableRef, batches: Sequence[str]) -> list[RawRow]:
     """Return the rows of some batches, batch by batch in the order given, as they were landed."""
-    import polars as pl
-
     found = open_table(table.uri, table.version)
     if found is None:
         raise LookupError(f"the raw table {table.uri} is gone")
-    frame = (
-        pl.scan_delta(found)
-        .filter(pl.col("batch_id").is_in(list(batches)))
-        .select("record_id", "batch_id", "prompt", "completion", "origin")
-        .collect()
-    )
+    columns = ("record_id", "batch_id", "prompt", "completion", "origin")
+    frame = read_table(found, columns, one_of("batch_id", batches))
     order = {batch_id: index for index, batch_id in enumerate(batches)}
     rows = [_row(row) for row in frame.iter_rows(named=True)]
     places = [_place(row) for row in frame["origin"]]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from headrace_evaluator.core.scores import row_key
 from headrace_events.references import TableRef
+from headrace_kit.delta import TableUnreadable, read_version
 
 
 class HoldoutMissing(Exception):
@@ -25,22 +26,12 @@ def load(table: TableRef, max_rows: int) -> list[HoldoutRow]:
 
     So a later dataset version that holds the same rows gives (mostly) the same sample.
     """
-    import polars
-    from deltalake.exceptions import DeltaError, TableNotFoundError
-
+    columns = ("record_id", "prompt", "completion")
     try:
-        found = (
-            polars.scan_delta(table.uri, version=table.version)
-            .filter(polars.col("split") == "holdout")
-            .select("record_id", "prompt", "completion")
-            .collect()
-        )
-    except (TableNotFoundError, DeltaError, polars.exceptions.PolarsError, OSError) as error:
-        raise HoldoutMissing(
-            f"version {table.version} of the Delta table {table.uri} cannot be read "
-            f"({type(error).__name__}): check that it exists and that this service may read it"
-        ) from None
-    rows = sorted(found.iter_rows(), key=lambda row: (_rank(row[0]), row[0]))
+        rows = read_version(table.uri, table.version, columns, "split = 'holdout'").rows()
+    except TableUnreadable as error:
+        raise HoldoutMissing(str(error)) from None
+    rows.sort(key=lambda row: (_rank(row[0]), row[0]))
     sample = {row_key(p, c): HoldoutRow(row_key(p, c), p, c) for _, p, c in rows[:max_rows]}
     return list(sample.values())
 

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from headrace_kit.delta import commits, open_table
+
 if TYPE_CHECKING:
     import polars as pl
     from deltalake import DeltaTable
@@ -9,25 +11,6 @@ if TYPE_CHECKING:
 _COMMIT = "headrace.commit"
 # How far back a repeated attempt looks for its own commit; it is near the end of the log.
 _HISTORY = 1000
-
-
-def table_uri(root: str, kind: str, name: str) -> str:
-    """Return the URI of a table under the storage root, absolute where it is a folder."""
-    from pathlib import Path
-
-    base = root.rstrip("/") if "://" in root else str(Path(root).absolute())
-    return f"{base}/{kind}/{name}"
-
-
-def open_table(uri: str) -> "DeltaTable | None":
-    """Return the table at its newest version, or None if nothing was ever committed."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
-
-    try:
-        return DeltaTable(uri)
-    except TableNotFoundError:
-        return None
 
 
 def append_once(
@@ -61,7 +44,7 @@ def version_of(table: "DeltaTable", commit_id: str) -> int:
 
     If it is older, any later version holds its rows too: the table's is returned.
     """
-    for commit in table.history(_HISTORY):
+    for commit in commits(table, _HISTORY):
         if commit.get(_COMMIT) == commit_id:
             return int(commit["version"])
     return int(table.version())

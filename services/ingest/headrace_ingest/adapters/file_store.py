@@ -1,6 +1,7 @@
 """Contents of uploaded files: one small Delta table each, so that any storage root will do."""
 
-from headrace_ingest.adapters.delta import append_once, open_table, table_uri
+from headrace_ingest.adapters.delta import append_once
+from headrace_kit.delta import open_table, read_table, table_uri
 
 
 def store(root: str, file_id: str, content: bytes) -> None:
@@ -12,12 +13,10 @@ def store(root: str, file_id: str, content: bytes) -> None:
 
 def load(root: str, file_id: str) -> bytes | None:
     """Return a file's bytes, or None if they were deleted."""
-    import polars as pl
-
     table = open_table(table_uri(root, "files", file_id))
     if table is None:
         return None
-    contents = pl.scan_delta(table).collect()["content"].to_list()
+    contents = read_table(table, ["content"])["content"].to_list()
     return bytes(contents[0]) if contents else None
 
 

@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 
 from headrace_events.references import TableRef
-from headrace_ingest.adapters.delta import append_once, open_table, table_uri, version_of
+from headrace_ingest.adapters.delta import append_once, version_of
 from headrace_ingest.core.records import RawRecord
+from headrace_kit.delta import open_table, table_uri
 
 
 def land(root: str, workload: str, records: Sequence[RawRecord]) -> TableRef:

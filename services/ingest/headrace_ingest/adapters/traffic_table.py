@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from headrace_ingest.adapters.delta import append_once, open_table, table_uri
+from headrace_ingest.adapters.delta import append_once
 from headrace_ingest.core.traffic import FIELDS, Interaction, JudgedInteraction
+from headrace_kit.delta import one_of, open_table, read_table, table_uri
 
 if TYPE_CHECKING:
     import polars as pl
@@ -90,19 +91,15 @@ def judge(root: str, workload: str, judgements: Sequence[Judgement]) -> None:
 
 def read_judged(root: str, workload: str, requests: dict[str, datetime]) -> list[JudgedInteraction]:
     """Return the interactions with these request ids, by time and id."""
-    import polars as pl
-
     table = open_table(table_uri(root, "traffic", workload))
     if table is None or not requests:
         return []
-    lower, upper = min(requests.values()), max(requests.values())
-    frame = (
-        pl.scan_delta(table)
-        .filter(pl.col("created_at").is_between(lower, upper))
-        .filter(pl.col("request_id").is_in(list(requests)))
-        .sort("created_at", "request_id")
-        .collect()
-    )
+    lower, upper = _literal(min(requests.values())), _literal(max(requests.values()))
+    frame = read_table(
+        table,
+        ("request_id", "prompt", "completion", "rating", "correction", "created_at"),
+        f"created_at BETWEEN {lower} AND {upper} AND {one_of('request_id', requests)}",
+    ).sort("created_at", "request_id")
     return [
         JudgedInteraction(
             request_id=row["request_id"],

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headrace_events.locations import local_path
 from headrace_events.references import ArtefactRef
 from headrace_models import artefact
 from headrace_trainer.core.specification import Outcome, Progress, Specification
@@ -90,7 +91,7 @@ class Runs:
         """Put the adapter among the run's artefacts, once, and end the run."""
         client = self._client()
         uri = f"{run.artifact_uri.rstrip('/')}/{_ADAPTER}"
-        place = artefact.local_path(uri)
+        place = local_path(uri)
         source = Path(outcome.adapter)
         if place is None or not place.exists():
             artefact.upload(source, uri)
