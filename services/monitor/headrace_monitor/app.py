@@ -1,10 +1,10 @@
 """Wires the monitor."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from headrace_kit import Service
 from headrace_kit.service import Hook
-from headrace_monitor.adapters import outcomes
+from headrace_monitor.adapters import alerts, outcomes
 from headrace_monitor.adapters.exposition import MonitorGauges
 from headrace_monitor.adapters.probes import Probes
 from headrace_monitor.adapters.tables import Base
@@ -15,6 +15,7 @@ from headrace_monitor.events import subscribe
 from headrace_monitor.live import Live
 from headrace_monitor.settings import Monitor, Settings
 from headrace_monitor.watches.canaries import CanaryWatch
+from headrace_monitor.watches.expiry import AlertExpiry
 from headrace_monitor.watches.gauges import GaugeWatch
 from headrace_monitor.watches.inputs import DriftWatch
 from headrace_monitor.watches.ledger import Ledger
@@ -22,6 +23,7 @@ from headrace_monitor.watches.objectives import SloWatch
 from headrace_monitor.watches.traffic import Traffic
 
 _PRUNE_SECONDS = 60.0
+_KEPT_ALERTS = timedelta(days=30)
 
 
 def build(settings: Settings | None = None) -> Service:
@@ -63,6 +65,8 @@ def build(settings: Settings | None = None) -> Service:
     watch = GaugeWatch(service, gauges, traffic, ledger, settings.monitor)
     service.every(5.0, watch.tick, name="gauges")
     service.every(10.0, objectives.tick, name="objectives")
+    expiry = AlertExpiry(service, lambda: probes.states, lambda: ledger.loops.by_name)
+    service.every(5.0, expiry.tick, name="alert expiry", once=True)
     service.every(settings.monitor.probe_seconds, probes.poll, name="probes")
     service.every(
         _PRUNE_SECONDS, _pruning(service, settings.monitor), name="outcome pruning", once=True
@@ -80,5 +84,6 @@ def _pruning(service: Service, settings: Monitor) -> Hook:
         async with service.unit_of_work() as uow:
             keep = timedelta(hours=settings.keep_outcomes_hours)
             await outcomes.prune(uow.session, keep, settings.keep_outcomes)
+            await alerts.prune(uow.session, datetime.now(UTC) - _KEPT_ALERTS)
 
     return prune

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_monitor.adapters.tables import AlertRow
@@ -44,6 +44,21 @@ async def open_names(session: AsyncSession, prefix: str) -> list[AlertRow]:
         AlertRow.resolved_at.is_(None), AlertRow.name.startswith(prefix, autoescape=True)
     )
     return list(await session.scalars(query))
+
+
+async def open_counts(session: AsyncSession) -> dict[tuple[str, str], int]:
+    """Return how many alerts are open, by workload and severity."""
+    query = (
+        select(AlertRow.workload, AlertRow.severity, func.count())
+        .where(AlertRow.resolved_at.is_(None))
+        .group_by(AlertRow.workload, AlertRow.severity)
+    )
+    return {(w, severity): count for w, severity, count in await session.execute(query)}
+
+
+async def prune(session: AsyncSession, before: datetime) -> None:
+    """Forget alerts that were resolved long ago; the audit chain keeps what they said."""
+    await session.execute(delete(AlertRow).where(AlertRow.resolved_at < before))
 
 
 async def listed(session: AsyncSession, workload: str | None = None) -> list[AlertRow]:

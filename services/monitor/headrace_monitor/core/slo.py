@@ -1,15 +1,28 @@
-"""Service level objectives: raised when a window misses one, resolved when it is clearly kept."""
+"""Service level objectives: raised when a window misses one, resolved when it is clearly kept.
 
+No answers at all are not health: an alert that no window speaks of any more stays open. It ends
+when the version answers well again, be it a few requests over a longer time, or when another
+version answers the workload's requests in its place.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal
 
 from headrace_events.workload import Slo
+from headrace_monitor.core.outcomes import UNROUTED
 from headrace_monitor.core.windows import Window
 
 Objective = Literal["p95_ms", "error_rate"]
 
+PREFIX = "slo/"
 MIN_REQUESTS = 20
 """Fewer requests in a window say nothing about a p95 or a rate of errors."""
+QUIET_SECONDS = 600
+"""A version without a request for so long is not asked any more."""
+LONGEST_SECONDS = 3600
+"""As far back as windows go."""
 # A value hovering around its target would raise and resolve in turns.
 _RESOLVED_BELOW = 0.9
 
@@ -27,7 +40,7 @@ class Reading:
     @property
     def alert(self) -> str:
         """The alert's stable name."""
-        return f"slo/{self.objective}/{self.version}"
+        return f"{PREFIX}{self.objective}/{self.version}"
 
     @property
     def summary(self) -> str:
@@ -40,9 +53,9 @@ class Reading:
         return f"version {self.version}: {self.value:.1%} errors, objective {self.target:.1%}"
 
 
-def readings(window: Window, slo: Slo) -> list[Reading]:
+def readings(window: Window, slo: Slo, least: int = MIN_REQUESTS) -> list[Reading]:
     """Return the objectives that this window can be held against."""
-    if window.requests < MIN_REQUESTS:
+    if window.requests < least:
         return []
     found = [_reading(window, "error_rate", window.error_rate, slo.error_rate)]
     if window.p95_ms is not None:
@@ -61,3 +74,25 @@ def change(raised: bool, reading: Reading) -> Literal["breached", "kept"] | None
     if raised and reading.value <= _RESOLVED_BELOW * reading.target:
         return "kept"
     return None
+
+
+def replaced(version: str, recent: Sequence[Window]) -> bool:
+    """Say whether other versions answer a workload in a version's place.
+
+    `recent` are the workload's windows of the last QUIET_SECONDS. Requests that fail, or that reach
+    no version, are no answers.
+    """
+    if any(w.requests for w in recent if w.version == version):
+        return False
+    return any(w.requests > w.errors for w in recent if w.version not in (version, UNROUTED))
+
+
+def seconds_since(raised_at: datetime, now: datetime) -> int | None:
+    """Return over how many seconds few requests may end an alert; None while it is too young.
+
+    The window begins where the alert did: good requests of before do not outweigh bad ones.
+    """
+    age = now - raised_at
+    if age < timedelta(seconds=QUIET_SECONDS):
+        return None
+    return min(LONGEST_SECONDS, int(age.total_seconds()))

@@ -90,11 +90,14 @@ class WindowBoard:
         bucket.ratings += replaced is None
         bucket.rating_sum += rating - (replaced or 0)
 
-    def windows(self, seconds: int, now: datetime | None = None) -> list[Window]:
+    def windows(
+        self, seconds: int, now: datetime | None = None, workload: str | None = None
+    ) -> list[Window]:
         """Return a window for each series that had a request or a rating in the last `seconds`."""
         end = int((now or datetime.now(UTC)).timestamp())
         found = []
-        for key in sorted(self._series, key=lambda k: (k.workload, k.version, k.arm)):
+        keys = (k for k in self._series if workload in {None, k.workload})
+        for key in sorted(keys, key=lambda k: (k.workload, k.version, k.arm)):
             buckets = [b for b in self._series[key] if b.start > end - seconds - BUCKET_SECONDS]
             if buckets:
                 found.append(_window(key, buckets, seconds))

@@ -1,7 +1,5 @@
 """Keeps the Prometheus gauges current."""
 
-from collections import Counter
-
 from sqlalchemy import select
 
 from headrace_kit import Service
@@ -33,12 +31,9 @@ class GaugeWatch:
     async def tick(self) -> None:
         """Read all gauges."""
         async with self._service.reading() as session:
-            listed = await alerts.listed(session)
+            self._gauges.alerts = await alerts.open_counts(session)
             drift = list(await session.scalars(select(DriftRow)))
         self._gauges.windows = self._traffic.board.windows(self._seconds)
-        self._gauges.alerts = dict(
-            Counter((a.workload, a.severity) for a in listed if a.resolved_at is None)
-        )
         self._gauges.drift = {row.workload: row.value for row in drift if row.value is not None}
         self._gauges.weights = {
             (name, loop.rollout.candidate): loop.rollout.weight

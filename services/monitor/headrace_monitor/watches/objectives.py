@@ -1,14 +1,14 @@
 """Holds each window against its workload's objectives."""
 
+from datetime import UTC, datetime
+
 from headrace_events.monitoring import AlertRaised, AlertResolved, SloBreached
 from headrace_kit import Service
 from headrace_monitor.adapters import alerts
+from headrace_monitor.adapters.tables import AlertRow
 from headrace_monitor.core import slo
 from headrace_monitor.core.slo import Reading
 from headrace_monitor.core.windows import WindowBoard
-
-# A version that nobody asks any more neither keeps nor misses an objective.
-_QUIET_SECONDS = 600
 
 
 class SloWatch:
@@ -25,9 +25,10 @@ class SloWatch:
         for window in self._board.windows(self._seconds):
             if manifest := self._service.workloads.get(window.workload):
                 found += slo.readings(window, manifest.spec.monitor.slo)
-        if found:
-            await self._apply(_worst(found))
-        await self._resolve_quiet()
+        worst = _worst(found)
+        if worst:
+            await self._apply(worst)
+        await self._resolve_unread({(r.workload, r.alert) for r in worst})
 
     async def _apply(self, found: list[Reading]) -> None:
         async with self._service.unit_of_work() as uow:
@@ -54,14 +55,34 @@ class SloWatch:
                     at = uow.emit(resolved, workload=reading.workload).time
                     await alerts.put_resolved(uow.session, *where, at)
 
-    async def _resolve_quiet(self) -> None:
-        alive = {(w.workload, w.version) for w in self._board.windows(_QUIET_SECONDS) if w.requests}
+    async def _resolve_unread(self, read: set[tuple[str, str]]) -> None:
+        """End what no window speaks of: see core for when."""
+        now = datetime.now(UTC)
         async with self._service.unit_of_work() as uow:
-            for row in await alerts.open_names(uow.session, "slo/"):
-                version = row.name.rsplit("/", 1)[-1]
-                if (row.workload, version) not in alive:
-                    resolved = uow.emit(AlertResolved(name=row.name), workload=row.workload)
-                    row.resolved_at = resolved.time
+            for row in await alerts.open_names(uow.session, slo.PREFIX):
+                if (row.workload, row.name) in read or not self._over(row, now):
+                    continue
+                resolved = uow.emit(AlertResolved(name=row.name), workload=row.workload)
+                row.resolved_at = resolved.time
+
+    def _over(self, row: AlertRow, now: datetime) -> bool:
+        version = row.name.rsplit("/", 1)[-1]
+        recent = self._board.windows(slo.QUIET_SECONDS, now, row.workload)
+        if slo.replaced(version, recent):
+            return True
+        manifest = self._service.workloads.get(row.workload)
+        seconds = slo.seconds_since(row.raised_at, now)
+        answered = any(w.requests > w.errors for w in recent if w.version == version)
+        if manifest is None or seconds is None or not answered:
+            return False
+        objectives = manifest.spec.monitor.slo
+        found = [
+            reading
+            for window in self._board.windows(seconds, now, row.workload)
+            for reading in slo.readings(window, objectives, least=1)
+            if reading.alert == row.name
+        ]
+        return any(slo.change(True, reading) == "kept" for reading in _worst(found))
 
 
 def _worst(found: list[Reading]) -> list[Reading]:
