@@ -15,7 +15,8 @@ from headrace_monitor.console import edges
 from headrace_monitor.console.state import ConsoleState
 from headrace_monitor.core.windows import WindowBoard
 from headrace_monitor.live import Live, dumps
-from headrace_monitor.watches.ledger import Ledger, shown
+from headrace_monitor.watches.ledger import shown
+from headrace_monitor.watches.verification import ChainCheck
 
 _CONSOLE = Path(__file__).parent / "console"
 # The page holds everything itself; nothing is loaded from elsewhere.
@@ -71,7 +72,7 @@ async def _embedded(state: ConsoleState) -> str:
     return dumps(await state.build()).replace("<", "\\u003c")
 
 
-def figures_router(service: Service, board: WindowBoard, ledger: Ledger) -> APIRouter:
+def figures_router(service: Service, board: WindowBoard, check: ChainCheck) -> APIRouter:
     """Return windows, alerts and the audit chain."""
     router = APIRouter(tags=["figures"])
 
@@ -106,16 +107,24 @@ def figures_router(service: Service, board: WindowBoard, ledger: Ledger) -> APIR
     async def chain(
         limit: Annotated[int, Query(ge=0, le=1000)] = 100, workload: str | None = None
     ) -> Response:
-        """Verify the whole chain and return its newest entries."""
-        checked = await ledger.verified()
+        """Return what the newest check of the whole chain found, and its newest entries.
+
+        Whoever asks starts a check; all who ask share it. A long chain is read anew at most one
+        minute in twenty: `checked_at` says when from the beginning, and what came since is always
+        checked. `intact` is null while the first check still runs; `checking` is how far it is.
+        """
+        checked = await check.result()
         async with service.reading() as session:
             newest = await audit.newest(session, limit, workload)
+        found = checked.found if checked else None
         return _json(
             {
-                "intact": checked.intact,
-                "entries": checked.entries,
-                "head": checked.head,
-                "broken_at": checked.broken_at,
+                "intact": found.intact if found else None,
+                "entries": found.entries if found else check.progress,
+                "head": found.head if found else None,
+                "broken_at": found.broken_at if found else None,
+                "checked_at": checked.begun_at if checked else None,
+                "checking": check.progress if checked is None else None,
                 "newest": [
                     {**shown(one), "previous": one.previous, "hash": one.hash} for one in newest
                 ],

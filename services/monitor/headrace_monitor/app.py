@@ -21,8 +21,10 @@ from headrace_monitor.watches.inputs import DriftWatch
 from headrace_monitor.watches.ledger import Ledger
 from headrace_monitor.watches.objectives import SloWatch
 from headrace_monitor.watches.traffic import Traffic
+from headrace_monitor.watches.verification import ChainCheck
 
 _PRUNE_SECONDS = 60.0
+_SNAPSHOT_SECONDS = 60.0
 _KEPT_ALERTS = timedelta(days=30)
 
 
@@ -59,6 +61,7 @@ def build(settings: Settings | None = None) -> Service:
     service.on_start(ledger.read)
     service.on_start(traffic.rebuild)
     service.every(0.2, ledger.tick, name="audit ledger")
+    service.every(_SNAPSHOT_SECONDS, ledger.keep, name="loop snapshots")
     service.every(1.0, canaries.tick, name="canary watch")
     service.every(1.0, Feed(state, traffic, live).tick, name="console feed")
     service.every(2.0, drift.tick, name="drift watch", once=True)
@@ -72,10 +75,13 @@ def build(settings: Settings | None = None) -> Service:
         _PRUNE_SECONDS, _pruning(service, settings.monitor), name="outcome pruning", once=True
     )
     service.on_start(show_gauges)
+    check = ChainCheck(service)
+    service.on_stop(ledger.keep)
+    service.on_stop(check.close)
     service.on_stop(hide_gauges)
     service.on_stop(probes.close)
     service.api.include_router(console_router(service, state, live))
-    service.api.include_router(figures_router(service, traffic.board, ledger))
+    service.api.include_router(figures_router(service, traffic.board, check))
     return service
 
 

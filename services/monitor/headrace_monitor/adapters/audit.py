@@ -4,15 +4,16 @@ Sealing apart keeps handlers free of a lock on the chain's head; the unique posi
 hash make a second sealer lose instead of forking the chain.
 """
 
-from collections.abc import AsyncIterator
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_monitor.adapters.tables import AuditRow
 from headrace_monitor.core.audit import FIRST, Entry, Sealed, digest
 
-_BATCH = 500
+# Small parts: between two of them others have the event loop.
+_BATCH = 250
 
 
 def append(session: AsyncSession, entry: Entry) -> None:
@@ -54,10 +55,27 @@ async def seal(session: AsyncSession) -> int:
     return count
 
 
+_COLUMNS = (
+    AuditRow.position,
+    AuditRow.previous,
+    AuditRow.hash,
+    AuditRow.event_id,
+    AuditRow.type,
+    AuditRow.source,
+    AuditRow.workload,
+    AuditRow.subject,
+    AuditRow.time,
+    AuditRow.causation_id,
+    AuditRow.trace_id,
+    AuditRow.summary,
+    AuditRow.facts,
+)
+
+
 async def after(session: AsyncSession, position: int, limit: int = _BATCH) -> list[Sealed]:
     """Return the sealed entries behind a position, in order."""
-    rows = await session.scalars(
-        select(AuditRow)
+    rows = await session.execute(
+        select(*_COLUMNS)
         .where(AuditRow.position > position)
         .order_by(AuditRow.position)
         .limit(limit)
@@ -65,22 +83,12 @@ async def after(session: AsyncSession, position: int, limit: int = _BATCH) -> li
     return [_sealed(row) for row in rows]
 
 
-async def chain(session: AsyncSession) -> AsyncIterator[Sealed]:
-    """Return the whole chain, in order of position."""
-    position = -1
-    while part := await after(session, position):
-        for sealed in part:
-            yield sealed
-        position = part[-1].position
-        session.expunge_all()
-
-
 async def newest(session: AsyncSession, limit: int, workload: str | None = None) -> list[Sealed]:
     """Return the newest sealed entries, newest first."""
-    query = select(AuditRow).where(AuditRow.position.is_not(None))
+    query = select(*_COLUMNS).where(AuditRow.position.is_not(None))
     if workload:
         query = query.where(AuditRow.workload == workload)
-    rows = await session.scalars(query.order_by(AuditRow.position.desc()).limit(limit))
+    rows = await session.execute(query.order_by(AuditRow.position.desc()).limit(limit))
     return [_sealed(row) for row in rows]
 
 
@@ -99,5 +107,6 @@ def _entry(row: AuditRow) -> Entry:
     )
 
 
-def _sealed(row: AuditRow) -> Sealed:
-    return Sealed(row.position or 0, row.previous or "", row.hash or "", _entry(row))
+def _sealed(row: Row[Any]) -> Sealed:
+    position, previous, digest_, *entry = tuple(row)
+    return Sealed(position or 0, previous or "", digest_ or "", Entry(*entry))

@@ -107,6 +107,17 @@ class TripRow(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
+class LoopRow(Base):
+    """A snapshot of a workload's loop; the row without a name says how far all are folded."""
+
+    __tablename__ = "loops"
+
+    workload: Mapped[str] = mapped_column(primary_key=True)
+    release: Mapped[str] = mapped_column(String(16))
+    position: Mapped[int]
+    state: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
 class AuditRow(Base):
     """A control event as taken in; sealed into the chain right after."""
 

@@ -22,6 +22,9 @@ from headrace_monitor.core.loop import (
     WorkloadLoop,
 )
 
+FOLD_VERSION = 1
+"""Raise it when an event is folded otherwise: snapshots of the fold before are not used then."""
+
 _KEPT_LANDINGS = 20
 _KEPT_VERSIONS = 20
 _KEPT_LOSSES = 200

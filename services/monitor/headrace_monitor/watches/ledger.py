@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from headrace_kit import Service
-from headrace_monitor.adapters import audit
-from headrace_monitor.core.audit import FIRST, Sealed, Verification, verify
+from headrace_monitor.adapters import audit, loops
+from headrace_monitor.core.audit import Sealed
 from headrace_monitor.core.projection import Loops
 from headrace_monitor.live import Live
 
@@ -25,6 +25,9 @@ class Ledger:
         self.loops = Loops()
         self.events: deque[dict[str, Any]] = deque(maxlen=_SHOWN)
         self.position = 0
+        self._kept: dict[str, int] = {}
+        """Position of each workload's snapshot: what came before it is in it."""
+        self._changed: set[str] = set()
         self._dirty = True
         self._looked = 0.0
 
@@ -49,27 +52,45 @@ class Ledger:
                 return
 
     async def read(self) -> None:
-        """Fold in the whole chain at start."""
+        """Take up the snapshots at start and fold in what came since."""
         async with self._service.reading() as session:
-            async for one in audit.chain(session):
-                self._take(one)
-
-    async def verified(self) -> Verification:
-        """Check the whole chain as it is stored now."""
-        checked, position = Verification(0, FIRST), -1
-        while checked.intact:
+            self.loops.by_name, self._kept, self.position = await loops.kept(session)
+            shown_last = await audit.newest(session, _SHOWN)
+        self.events.extend(shown(one) for one in reversed(shown_last))
+        while True:
             async with self._service.reading() as session:
-                part = await audit.after(session, position)
+                part = await audit.after(session, self.position)
             if not part:
                 break
-            position = part[-1].position
-            checked = verify(part, checked.entries, checked.head)
-        return checked
+            for one in part:
+                self._fold(one)
+        # A long way was not gone for nothing, even if this process does not live for a minute.
+        await self.keep()
+
+    async def keep(self) -> None:
+        """Write snapshots of what changed since the last ones."""
+        if not self._changed:
+            return
+        changed, self._changed = self._changed, set()
+        found = [self.loops.by_name[name] for name in changed if name in self.loops.by_name]
+        try:
+            async with self._service.unit_of_work() as uow:
+                await loops.keep(uow.session, found, self.position)
+        except BaseException:
+            self._changed |= changed
+            raise
 
     def _take(self, one: Sealed) -> None:
-        self.position = one.position
-        self.loops.add(one.entry)
+        self._fold(one)
         self.events.append(shown(one))
+
+    def _fold(self, one: Sealed) -> None:
+        self.position = one.position
+        name = one.entry.workload
+        if one.position > self._kept.get(name, 0):
+            self.loops.add(one.entry)
+            if name:
+                self._changed.add(name)
 
 
 def shown(one: Sealed) -> dict[str, Any]:
