@@ -1,5 +1,6 @@
 """The real stack without Ray and MLflow: Kafka, the eight services, and an engine that echoes."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,9 @@ ENVIRONMENT = {
 def fault_stack(home: Path, **environment: str) -> Iterator["FaultStack"]:
     """Run the stack; a part that dies is started again after half a second, however often."""
     home.mkdir(parents=True, exist_ok=True)
-    wanted = {**ENVIRONMENT, **environment}
+    # Its load writes sources beside the stack and publishes their manifests itself.
+    roots = {"HEADRACE_SOURCES__ROOTS": json.dumps([str(home.resolve().parent)])}
+    wanted = {**ENVIRONMENT, **roots, **environment}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

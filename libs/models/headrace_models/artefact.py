@@ -7,7 +7,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from headrace_events.locations import local_path
 from headrace_models.cache import build_once, cache_root, staged
@@ -95,6 +95,16 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
     return sorted(found)
 
 
+def _inside(name: str, root: str, uri: str) -> PurePosixPath:
+    """The place of an object below its artefact's root; keys may hold `..`, folders must not."""
+    relative = PurePosixPath(name.removeprefix(root).lstrip("/"))
+    if not name.startswith(root) or not relative.parts or ".." in relative.parts:
+        raise ArtefactError(
+            f"artefact {uri} has an object whose key leads out of it: do not load it, make it anew"
+        )
+    return relative
+
+
 def _download(uri: str, folder: Path) -> None:
     import fsspec
 
@@ -104,7 +114,7 @@ def _download(uri: str, folder: Path) -> None:
         if not names:
             raise ArtefactError(f"no artefact at {uri}: there are no files")
         for name in names:
-            target = folder / name[len(root) :].lstrip("/")
+            target = folder / _inside(name, root, uri)
             target.parent.mkdir(parents=True, exist_ok=True)
             filesystem.get_file(name, str(target))
     except (OSError, ImportError, ValueError) as error:

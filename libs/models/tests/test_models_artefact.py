@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,15 @@ def test_artefacts_need_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("key", ["../evil", "sub/../../evil", "/../evil"])
+def test_a_key_that_leads_out_of_the_artefact_writes_nothing(tmp_path: Path, key: str) -> None:
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("model/weights", "w")
+        archive.writestr(f"model/{key}", "evil")
+    cache = tmp_path / "cache"
+    with pytest.raises(ArtefactError, match="leads out of it"):
+        artefact.fetch(f"zip://model::{packed.as_uri()}", "sha256:0", cache)
+    assert list(tmp_path.rglob("evil")) == list(tmp_path.rglob("weights")) == []

@@ -12,6 +12,7 @@ from urllib.request import urlopen
 import typer
 from rich.console import Console
 
+from headrace_stack import source_roots
 from headrace_stack.commands_stack import start_detached
 from headrace_stack.errors import StackError
 from headrace_stack.paths import default_home
@@ -53,6 +54,8 @@ def demo(
         return
     console = Console()
     state = _stack(console)
+    if data is not None:
+        source_roots.allow(Path(state.home), data)
     taken = _taken_names(state)
     if name is None and plan.manifest.metadata.name in taken:
         plan = renamed(plan, _free_name(plan.manifest.metadata.name, taken))

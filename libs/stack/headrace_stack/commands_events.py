@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from headrace_stack import event_tail, evidence, manifests
+from headrace_stack import event_tail, evidence, manifests, source_roots
 from headrace_stack.errors import StackError
 from headrace_stack.paths import default_home
 from headrace_stack.state import live_state
@@ -47,7 +47,10 @@ def apply(
 ) -> None:
     """Check a workload manifest and publish it. A wrong one is refused whole, with exit code 2."""
     manifest = manifests.load(file)
-    event = asyncio.run(manifests.publish(bootstrap_servers(), manifest))
+    servers = bootstrap_servers()
+    if live_state(default_home()):
+        source_roots.allow(default_home(), file.resolve().parent)
+    event = asyncio.run(manifests.publish(servers, manifest))
     name = manifest.metadata.name
     console = Console()
     for note in evidence.notes(manifest):

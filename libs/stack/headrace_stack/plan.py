@@ -14,6 +14,7 @@ from headrace_stack.kafka.config import JAVA_ENVIRONMENT
 from headrace_stack.paths import HOME_VARIABLE, cache_folder, stack_id
 from headrace_stack.ports import HOST, free_port, free_range
 from headrace_stack.processes import child_environment
+from headrace_stack.source_roots import roots_file
 
 Probe = Literal["kafka", "http", "file"]
 
@@ -141,6 +142,8 @@ def _shared_environment(home: Path, kafka: str, ports: Mapping[str, int]) -> dic
         "HEADRACE_HTTP__HOST": HOST,
         "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": kafka,
         "HEADRACE_STORAGE__ROOT": str(home / "storage"),
+        "HEADRACE_SOURCES__ROOTS": "[]",
+        "HEADRACE_SOURCES__ROOTS_FILE": str(roots_file(home)),
         # Eight processes on few cores: two threads each make torch ten times slower than one.
         "OMP_NUM_THREADS": "1",
         "TOKENIZERS_PARALLELISM": "false",
@@ -174,7 +177,11 @@ def _shared_environment(home: Path, kafka: str, ports: Mapping[str, int]) -> dic
     return {**shared, **{k: v for k, v in os.environ.items() if k in _USER_MAY_SET}}
 
 
-_USER_MAY_SET = ("HEADRACE_TELEMETRY__OTLP_ENDPOINT", "HEADRACE_TELEMETRY__OTLP_HEADERS")
+_USER_MAY_SET = (
+    "HEADRACE_TELEMETRY__OTLP_ENDPOINT",
+    "HEADRACE_TELEMETRY__OTLP_HEADERS",
+    "HEADRACE_SOURCES__ROOTS",
+)
 
 
 def traces_url(home: Path, mlflow: str) -> str:

@@ -12,7 +12,7 @@ from typing import Self
 
 import psutil
 
-from headrace_stack import logs, ray_head
+from headrace_stack import logs, ray_head, source_roots
 from headrace_stack.errors import StackError
 from headrace_stack.paths import stack_id
 from headrace_stack.plan import Options
@@ -56,6 +56,7 @@ class Stack:
     def launch(self, *, detached: bool = False) -> None:
         """Start the supervisor; a detached one lives on when this process ends."""
         self.options.write()
+        source_roots.allow(self.home, Path.cwd())
         command = [sys.executable, "-m", "headrace_stack.supervisor", "--home", str(self.home)]
         log = logs.log_file(self.home, "supervisor")
         log.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from headrace_events.inference import FeedbackGiven, InferenceCompleted, InferenceRejected
 from headrace_events.workload import WorkloadApplied
 from headrace_ingest.adapters.capture_flush import CaptureFlush
+from headrace_ingest.adapters.roots import Roots
 from headrace_ingest.adapters.sources import RawTables, SourceReader
 from headrace_ingest.adapters.tables import Base
 from headrace_ingest.api import router
@@ -25,9 +26,10 @@ def build(settings: Settings | None = None) -> Service:
     root = settings.storage.root
     service = Service("ingest", settings, tables=Base.metadata)
     flush = CaptureFlush(service, settings.capture)
-    landing = Landing(SourceReader(settings.max_file_bytes), RawTables(root))
+    reader = SourceReader(settings.max_file_bytes, Roots.of(settings))
+    landing = Landing(reader, RawTables(root))
     jobs = LandingJobs(landing, flush, root)
-    handlers = Handlers(service)
+    handlers = Handlers(service, reader.fingerprint)
     service.on(WorkloadApplied, handlers.workload_applied)
     service.on(FeedbackGiven, handlers.feedback_given)
     service.stream(

@@ -1,6 +1,6 @@
 """Kafka handlers: manifests to landing jobs, outcomes and feedback to the capture."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from headrace_events import Event
@@ -17,14 +17,15 @@ from headrace_kit import Service, UnitOfWork
 class Handlers:
     """What ingest does on events."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, fingerprint: Callable[[str], str] = fingerprint) -> None:
         self._service = service
+        self._fingerprint = fingerprint
 
     async def workload_applied(self, event: Event[WorkloadApplied], uow: UnitOfWork) -> None:
         """Enqueue a job for each source of the manifest."""
         manifest = event.data.manifest
         workload = manifest.metadata.name
-        for read in plan_reads(manifest, fingerprint):
+        for read in plan_reads(manifest, self._fingerprint):
             payload = {
                 "type": "source",
                 "source": read.source.model_dump(mode="json"),

@@ -16,8 +16,20 @@ class Capture(BaseModel):
     """How long the ids of captured requests are kept; longer than any topic keeps its records."""
 
 
+class Sources(BaseModel):
+    """Which files a manifest or a preview may name."""
+
+    roots: tuple[str, ...] | None = None
+    """Folders, or single files. Without a value: the current folder and the one that the storage
+    root lies in; never the storage itself."""
+    roots_file: str | None = None
+    """A file with one more on each line, as JSON strings; read each time. The embedded stack's
+    `up`, `apply` and `demo` write it."""
+
+
 class Settings(ServiceSettings):
     """What ingest needs to know."""
 
     max_file_bytes: int = Field(200 * _MIB, ge=1)
     capture: Capture = Field(default_factory=Capture)
+    sources: Sources = Field(default_factory=Sources)
