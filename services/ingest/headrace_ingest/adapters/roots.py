@@ -7,8 +7,8 @@ that this process can read.
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
+from headrace_events.locations import local_path
 from headrace_events.text import as_name
 from headrace_ingest.core.errors import UnreadableSource
 from headrace_ingest.settings import Settings
@@ -27,7 +27,7 @@ class Roots:
     @classmethod
     def of(cls, settings: Settings) -> "Roots":
         """Return what the settings allow: without any, the current folder and the storage's own."""
-        storage = _folder(settings.storage.root)
+        storage = local_path(settings.storage.root)
         declared = settings.sources
         if declared.roots is not None:
             roots = [Path(root) for root in declared.roots]
@@ -61,10 +61,3 @@ class Roots:
         except OSError:
             return []
         return [Path(json.loads(line)) for line in lines if line.strip()]
-
-
-def _folder(root: str) -> Path | None:
-    parts = urlsplit(root)
-    if "://" not in root:
-        return Path(root)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
