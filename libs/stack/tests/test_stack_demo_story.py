@@ -1,17 +1,26 @@
 """The demo's story is told from events alone."""
 
-from typing import Any
+import asyncio
+import importlib
+from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
 from headrace_events import Event
+from headrace_events import canary_evidence as evidence
 from headrace_events.data import DatasetCurated, RecordsLanded, RecordsRejected
 from headrace_events.evaluation import EvaluationCompleted, GateResult, MetricResult
 from headrace_events.models import ModelApproved, ModelPromoted, ModelRegistered, ModelRejected
 from headrace_events.references import ArtefactRef, DatasetRef, ModelRef, TableRef
 from headrace_events.rollout import ArmStats, CanaryJudged, RolloutFinished, RolloutStarted
 from headrace_events.training import TrainingCompleted, TrainingFailed, TrainingStarted
+from headrace_stack.demo.plan import SMALL, Size, python_docs
+from headrace_stack.demo.product import Product, Tally
 from headrace_stack.demo.story import Story
+
+run = importlib.import_module("headrace_stack.demo.run")
 
 BASE = ModelRef(name="w", version="base", base="b")
 TABLE = TableRef(uri="x", version=1)
@@ -134,3 +143,46 @@ def test_a_repeated_event_is_told_once() -> None:
     assert line is not None and tell.last is not None
     assert tell.story.take(tell.last) is None
     assert len(tell.story.turns) == 1
+
+
+@pytest.mark.parametrize("size", [Size(), SMALL])
+def test_the_demos_canary_can_be_shown_with_the_requests_that_it_asks_for(size: Size) -> None:
+    canary = python_docs(size, "docs").manifest.spec.serve.canary
+    assert evidence.note(canary) == ""
+    for weight in canary.steps:
+        wanted = evidence.canary_requests(canary, weight)
+        assert wanted is not None and wanted <= canary.min_requests
+    # Every step costs its requests twice, in both turns.
+    assert sum(canary.min_requests * 100 / weight for weight in canary.steps) < 150
+
+
+class _Slow:
+    """A loop that says nothing while its product is answered now and then."""
+
+    def __init__(self, tally: Tally, silent: int, answers: int) -> None:
+        self._tally, self._silent, self._answers = tally, silent, answers
+
+    async def __aiter__(self) -> AsyncIterator[Event[Any]]:
+        for _ in range(self._silent):
+            await asyncio.sleep(run._SILENCE_SECONDS * 0.8)
+            self._tally.answered += self._answers
+        yield Event.new(
+            RecordsLanded(batch_id="b", table=TABLE, rows=1, source="file"),
+            workload="docs", source="test", subject="s",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("answers", [0, 1])
+async def test_a_slow_canary_is_no_silence_and_a_standstill_is_one(
+    answers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_SILENCE_SECONDS", 0.1)
+    product = Product(cast(Any, None), "docs", (), 0)
+    addresses = run.Addresses("", "", "", "")
+    demo = run._Demo(python_docs(SMALL, "docs"), addresses, Console())
+    events = aiter(_Slow(product.tally, 5, answers))
+    if answers:
+        assert isinstance((await demo._next(events, product)).data, RecordsLanded)
+    else:
+        with pytest.raises(run.DemoFailed, match="no event for"):
+            await demo._next(events, product)

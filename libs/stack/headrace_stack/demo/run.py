@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,8 @@ from headrace_stack.errors import StackError
 from headrace_stack.manifests import publish
 
 _SAMPLE = 3
-# A stage that says nothing for so long is stuck; a training reports every few steps.
+# A stage that says nothing for so long, while nobody is answered, is stuck; a training reports
+# every few steps.
 _SILENCE_SECONDS = 300.0
 _SETTLE_SECONDS = 20.0
 """Time for the newest version's route to reach serving before the closing questions."""
@@ -102,10 +103,7 @@ class _Demo:
         """Show each event and let the product's users come when there is something to judge."""
         events = aiter(watch)
         while True:
-            try:
-                event = await asyncio.wait_for(anext(events), _SILENCE_SECONDS)
-            except TimeoutError:
-                raise DemoFailed(self._stuck()) from None
+            event = await self._next(events, product)
             line = self._story.take(event)
             if line:
                 view.line(line, time.monotonic() - self._begun)
@@ -113,6 +111,21 @@ class _Demo:
             _steer(product, self._story)
             if len(self._story.turns) > 1 and self._story.turns[1].over:
                 return
+
+    async def _next(self, events: AsyncIterator[Event[Any]], product: Product) -> Event[Any]:
+        """Wait for an event as long as the loop does anything: a canary is judged by its answers,
+        of which a slow machine gives few a minute."""
+        coming = asyncio.ensure_future(anext(events))
+        try:
+            while True:
+                answered = product.tally.answered
+                done, _ = await asyncio.wait({coming}, timeout=_SILENCE_SECONDS)
+                if done:
+                    return coming.result()
+                if product.tally.answered == answered:
+                    raise DemoFailed(self._stuck())
+        finally:
+            coming.cancel()
 
     def _check(self, event: Event[Any]) -> None:
         first = self._story.turns[0]
