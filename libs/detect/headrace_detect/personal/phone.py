@@ -1,0 +1,203 @@
+"""Phone numbers: groups of digits as they are written, decided by Google's phonenumbers."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import phonenumbers
+
+from headrace_detect.finding import Finding
+from headrace_detect.personal.phone_prefix import international_start, trunk_start
+from headrace_detect.search import Context
+from headrace_detect.text.bounds import is_word
+from headrace_detect.text.numbers import Row
+from headrace_detect.text.plain import PlainText
+
+_FEWEST, _MOST = 7, 15  # E.164, with the country code
+_HUNGARIAN = (10, 11)  # 06, then eight digits, or nine of a mobile phone
+_BRITISH = (10, 11)
+_LAST_BRITISH_GROUP = (3, 4, 6)
+# Words that say of a bare row of digits that it is nobody's phone.
+_OTHER_NUMBER = (
+    "version", "release", "build", "rfc", "isbn", "issn", "iso", "port", "pid", "code", "order",
+    "invoice", "account", "reference", "ref", "ticket", "verzió", "rendelés", "számla", "számú",
+    "azonosító", "kód", "hash", "crc", "seed", "timestamp", "epoch",
+)  # fmt: skip
+_LONGEST_WORD = 12
+_LONGEST_COUNTRY = 3
+_BEFORE_AREA = (" ", ".", "-", "(", "-(", ".(")
+_AFTER_AREA = (" ", ".", "-", ")", ").", ")-")
+
+
+def find(text: PlainText, context: Context) -> Iterator[Finding]:
+    """Yield numbers that the numbering plan of their country knows.
+
+    With a country code (+36 30 123 4567, 0036...); dialled at home in Hungary (06-30-123-4567,
+    06/30/..., 06301234567) or Britain (020 7946 0958); North American when written like one.
+    """
+    for row in text.numbers:
+        first = free = 0  # `free`: the first group behind the last number that was found
+        while first < len(row):
+            context.budget.check()
+            found = _at(row, first, free, text, context)
+            if found:
+                start, count = found
+                yield Finding("phone", start, row.ends[first + count - 1])
+                first = free = first + count
+            else:
+                first += 1
+
+
+def _at(
+    row: Row, first: int, free: int, text: PlainText, context: Context
+) -> tuple[int, int] | None:
+    """The place where the number at group `first` begins, and how many groups it has."""
+    digits = row.group(first)
+    start = international_start(text.text, row.starts[first])
+    if start is not None and digits[0] != "0":
+        count = _international(row, first, "", context)
+        return (start, count) if count else None
+    if digits[0] == "0":
+        start = trunk_start(text.text, row.starts[first])
+        if start is None:
+            return None
+        count = _dialled(row, first, text, context)
+        return (start, count) if count else None
+    return _north_american(row, first, free, text)
+
+
+def _lengths(row: Row, first: int, fewest: int, most: int) -> list[tuple[int, int]]:
+    """(groups, digits) of the numbers that may begin here, the longest first."""
+    found: list[tuple[int, int]] = []
+    digits = 0
+    for number in range(first, len(row)):
+        digits += row.size(number)
+        if digits > most:
+            break
+        if digits >= fewest:
+            found.append((number - first + 1, digits))
+    return found[::-1]
+
+
+def _international(row: Row, first: int, prefix: str, context: Context) -> int:
+    """Groups of a number with its country; behind two zeros (`prefix`) it must be a valid one."""
+    fewest, most = _FEWEST + len(prefix), _MOST + len(prefix)
+    for count, _ in _lengths(row, first, fewest, most):
+        context.budget.check()
+        number = "+" + row.digits(first, count)[len(prefix) :]
+        if number[1] != "0" and (_is_valid(number, None) if prefix else _is_possible(number)):
+            return count
+    return 0
+
+
+def _dialled(row: Row, first: int, text: PlainText, context: Context) -> int:
+    """Groups of a number behind 00, 06 or 0."""
+    head = (row.group(first) + row.group(min(first + 1, len(row) - 1)))[:2]
+    if head == "00":
+        if len(row.group(first)) > _LONGEST_WORD and _is_of_something(text.text, row.starts[first]):
+            return 0
+        return _international(row, first, "00", context)
+    if _is_date(row, first):
+        return 0
+    if head == "06":
+        for count, digits in _lengths(row, first, *_HUNGARIAN):
+            context.budget.check()
+            if _grouped_as_hungarian(row, first, count, digits) and _is_valid(
+                row.digits(first, count), "HU"
+            ):
+                return count
+    if row.size(first) == 1:
+        return 0
+    for count, _ in _lengths(row, first, *_BRITISH):
+        context.budget.check()
+        if _grouped_as_british(row, first, count, text) and _is_valid(
+            row.digits(first, count), "GB"
+        ):
+            return count
+    return 0
+
+
+def _grouped_as_hungarian(row: Row, first: int, count: int, digits: int) -> bool:
+    """Whether a group ends behind the area code, or nothing else stands in the row after it.
+
+    06 301 234 567 8901 is part of a longer number; 06 301 234 567 alone is a phone's.
+    """
+    area = 4 if digits == max(_HUNGARIAN) or row.digits(first, count)[2] != "1" else 3
+    at = 0
+    for number in range(first, first + count):
+        at += row.size(number)
+        if at == area:
+            return True
+    return first + count == len(row) or (count == 1 and row.gap(first + 1) != "-")
+
+
+def _grouped_as_british(row: Row, first: int, count: int, text: PlainText) -> bool:
+    if count == 1:
+        return not _is_of_something(text.text, row.starts[first]) and _ends(row, first, 1, text)
+    return (
+        2 <= count <= 5
+        and row.size(first + count - 1) in _LAST_BRITISH_GROUP
+        and first + count == len(row)
+        and not all(row.gap(number) == "." for number in range(first + 1, first + count))
+        and _ends(row, first, count, text)
+    )
+
+
+def _north_american(row: Row, first: int, free: int, text: PlainText) -> tuple[int, int] | None:
+    """(212) 736-5000, 1-212-736-5000: ten bare digits are most often something else."""
+    lead = int(row.group(first) == "1" and row.gap(first + 1) in _BEFORE_AREA)
+    area = first + lead
+    if [row.size(number) for number in range(area, area + 3)] != [3, 3, 4]:
+        return None
+    if row.gap(area + 1) not in _AFTER_AREA or row.gap(area + 2) not in (" ", ".", "-"):
+        return None
+    if first - free > 1 or (first > free and row.size(free) > _LONGEST_COUNTRY):
+        return None  # part of a longer number
+    start = trunk_start(text.text, row.starts[first])
+    if start is None or row.group(area)[0] in "01" or not _ends(row, area, 3, text):
+        return None
+    return start, lead + 3
+
+
+def _ends(row: Row, first: int, count: int, text: PlainText) -> bool:
+    """Whether the number is not the beginning of a longer sign: 1-2-3-4, 1.2.3, 12 %."""
+    end = row.ends[first + count - 1]
+    after = text.text[end : end + 1]
+    if after and after in ".,:/-" and text.text[end + 1 : end + 2].isdigit():
+        return False
+    return not after or (after not in "%€$£" and not is_word(after)) or after == "x"
+
+
+def _is_date(row: Row, first: int) -> bool:
+    """06.30.2026 or 06/30/26 10..., with one sign between the groups."""
+    sign = row.gap(first + 1)
+    return (
+        sign in ("-", ".", "/")
+        and row.gap(first + 2) == sign
+        and row.size(first) <= 2
+        and row.size(first + 1) <= 2
+        and (row.size(first + 2) == 2 or row.group(first + 2)[:2] in ("19", "20"))
+        and row.size(first + 2) in (2, 4)
+    )
+
+
+def _is_of_something(text: str, start: int) -> bool:
+    """Whether the word right before a number says that it is an order's, a version's, ..."""
+    before = text[max(0, start - _LONGEST_WORD - 4) : start].rstrip(" .:#=").casefold()
+    return before.endswith(_OTHER_NUMBER)
+
+
+@lru_cache(maxsize=4096)
+def _is_possible(number: str) -> bool:
+    """With a country code nothing but a phone number is meant: its length is enough."""
+    try:
+        return bool(phonenumbers.is_possible_number(phonenumbers.parse(number, None)))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+@lru_cache(maxsize=4096)
+def _is_valid(number: str, region: str | None) -> bool:
+    try:
+        return bool(phonenumbers.is_valid_number(phonenumbers.parse(number, region)))
+    except phonenumbers.NumberParseException:
+        return False

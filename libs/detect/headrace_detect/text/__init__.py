@@ -1,0 +1,1 @@
+"""Text as detectors read it: written plainly, with the way back to the original's places."""
