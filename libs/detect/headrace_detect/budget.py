@@ -5,6 +5,7 @@ it. C code cannot be interrupted: so the budget is asked between bounded pieces 
 is past it raises. The caller decides what an unfinished look means.
 """
 
+import math
 import time
 
 
@@ -13,21 +14,31 @@ class OverBudget(Exception):
 
 
 class Budget:
-    """CPU seconds of the calling thread, counted from when it is made; None for no end.
+    """CPU seconds of one thread, spent inside `with budget:`, as often as that is entered.
 
     CPU time, not the clock on the wall: on a busy machine a harmless text must not run out of it
-    because others computed meanwhile. A budget belongs to the thread that made it.
+    because others computed meanwhile.
     """
 
-    __slots__ = ("_until",)
+    __slots__ = ("_left", "_until")
 
-    def __init__(self, seconds: float | None) -> None:
-        self._until = None if seconds is None else time.thread_time() + seconds
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+        self._until = math.inf
+
+    def __enter__(self) -> "Budget":
+        self._until = time.thread_time() + self._left
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._left = self._until - time.thread_time()
+        self._until = math.inf
 
     def check(self) -> None:
         """Raise OverBudget when it is used up."""
-        if self._until is not None and time.thread_time() > self._until:
+        if time.thread_time() > self._until:
             raise OverBudget
 
 
-UNLIMITED = Budget(None)
+UNLIMITED = Budget(math.inf)
+"""For who reads a text that is bounded anyhow; never entered, so it never ends."""

@@ -39,12 +39,12 @@ def test_time_is_linear(piece: str) -> None:
 def test_each_detector_asks_the_budget() -> None:
     text = PlainText("+36 30 123 4567 HU42 1177 3016 1111 1018 0000 0000 a@b.hu " * 100)
     for detector in PERSONAL:
-        with pytest.raises(OverBudget):
-            list(detector(text, Context(Budget(-1.0))))
+        with pytest.raises(OverBudget), Budget(-1.0) as budget:
+            list(detector(text, Context(budget)))
 
 
 def test_a_used_up_budget_ends_the_look() -> None:
     started = time.process_time()
-    with pytest.raises(OverBudget):
-        find(["0 1 " * 200_000], PERSONAL, Context(Budget(0.05)))
+    with pytest.raises(OverBudget), Budget(0.05) as budget:
+        find(["0 1 " * 200_000], PERSONAL, Context(budget))
     assert time.process_time() - started < 2.0

@@ -148,6 +148,9 @@ class Guard(Strict):
     output: tuple[Literal["pii", "length"], ...] = ("pii", "length")
     max_chars: int = Field(8000, ge=1)
     pii: Literal["redact", "block"] = "redact"
+    fail: Literal["closed", "open"] = Field(
+        "closed", description="a check that runs out of its time blocks the text, or lets it pass"
+    )
 
 
 class Slo(Strict):

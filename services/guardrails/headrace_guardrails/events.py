@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from headrace_events import Event, EventData
@@ -15,7 +16,8 @@ from headrace_events.workload import Manifest
 from headrace_guardrails.core.outcomes import Circumstances, admit, complete
 from headrace_guardrails.core.policy import DEFAULT, Policy, of_manifest
 from headrace_guardrails.core.streams import OpenStreams
-from headrace_guardrails.metrics import observe
+from headrace_guardrails.metrics import broken_off, observe
+from headrace_guardrails.pace import Pace, judged
 from headrace_kit.telemetry import trace_id_of
 
 SOURCE = "guardrails"
@@ -37,11 +39,15 @@ class InputHandler:
         """Judge a micro-batch of requests."""
         await self._wait_for_manifests({event.workload for event in events})
         outcomes: list[Event[Any]] = []
+        pace = Pace()
         for event in events:
             request: InferenceRequested = event.data
+            policy, around = self._policy(event.workload), circumstances(event)
+            work = partial(admit, request, policy, around, broken_off)
             with observe("input"):
-                facts = admit(request, self._policy(event.workload), circumstances(event))
+                facts = await judged(sum(len(m.content) for m in request.messages), work)
             outcomes += caused(event, request.request_id, facts)
+            await pace.breathe()
         return outcomes
 
     def _policy(self, workload: str) -> Policy | None:
@@ -79,6 +85,7 @@ class OutputHandler:
     async def __call__(self, events: list[Event[Any]]) -> Sequence[Event[Any]]:
         """Judge a micro-batch of answers and parts of answers, in their order."""
         outcomes: list[Event[Any]] = []
+        pace = Pace()
         for event in events:
             manifest = self._lookup(event.workload)
             # The request was admitted under a manifest; were it lost, every check applies.
@@ -88,10 +95,12 @@ class OutputHandler:
                 part = self._streams.take(data, policy)
                 outcomes += caused(event, data.request_id, [part] if part else [])
             elif isinstance(data, InferenceGenerated):
+                work = partial(complete, data, policy, circumstances(event), broken_off)
                 with observe("output"):
-                    facts = complete(data, policy, circumstances(event))
+                    facts = await judged(len(data.text), work)
                 self._streams.close(data.request.request_id)
                 outcomes += caused(event, data.request.request_id, facts)
+            await pace.breathe()
         return outcomes
 
 

@@ -5,9 +5,12 @@ The result is for matching only: lower case, without accents, one space between 
 
 import base64
 import binascii
-import re
 import unicodedata
+from string import ascii_lowercase
 
+from headrace_guardrails.core.patterns import compiled, spans
+
+_LETTERS = frozenset(ascii_lowercase)
 # Letters of other scripts (and phonetic ones) that look like Latin ones and that NFKD leaves alone.
 _LOOKALIKES = str.maketrans(
     {
@@ -22,48 +25,92 @@ _LOOKALIKES = str.maketrans(
     }
 )  # fmt: skip
 _LEET = str.maketrans("013457@$!|", "oieastasil")
-# A word that mixes letters with digits or signs, as 1gn0r3 and p@$$w0rd do.
-_LEET_WORD = re.compile(r"(?<!\w)(?=[\w@$!|]*[a-z])(?=[\w@$!|]*[013457@$!|])[\w@$!|]{3,}")
-_LEET_SIGN = re.compile(r"[013457@$!|]")  # far quicker to look for, and most texts have none
-_SPELLED = re.compile(r"(?<![^\W_])(?:[a-z][ .\-_*+|/]{1,2}){4,}[a-z](?![^\W_])")
-_NOT_LETTER = re.compile(r"[^a-z]")
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/_-]{16,}={0,2}")
+# A piece of text that holds a digit or sign of leet; it is a word of leet if it has letters too,
+# as 1gn0r3 and p@$$w0rd do.
+_LEET_PIECE = compiled(r"[\pL\pN_]*[013457@$!|][\pL\pN_@$!|]*")
+_SHORTEST_LEET = 3
+_SPELLED = compiled(r"(?:[a-z][ .\-_*+|/]{1,2}){4,}[a-z]")
+_FEWEST_SPELLED = 5
+_BASE64 = compiled(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 _BASE64_BYTES = 6000  # a peek, not a decoder of whole files
-_SPACE = re.compile(r"\s+")
 _PRINTABLE_SHARE = 0.95
+# Hostile text may hold each of Unicode's characters; what is remembered of them is bounded.
+_MOST_REMEMBERED = 8192
+
+
+class _Folds(dict[int, str]):
+    """What `str.translate` asks: each character's plain form, worked out once."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        if char.isspace():
+            return " "
+        decomposed = unicodedata.normalize("NFKD", char)
+        kept = "".join(c for c in decomposed if unicodedata.category(c) not in ("Mn", "Cf", "Me"))
+        plain = kept.lower().translate(_LOOKALIKES)
+        if "\ud800" <= plain <= "\udfff":  # half a pair: it has no meaning and no UTF-8
+            plain = "?"
+        if len(self) < _MOST_REMEMBERED:
+            self[code] = plain
+        return plain
+
+
+_FOLDS = _Folds()
 
 
 def fold(text: str) -> str:
     """Compatibility forms, look-alikes, accents, invisible characters and case taken away."""
-    if text.isascii():
-        return _SPACE.sub(" ", text.lower())
-    decomposed = unicodedata.normalize("NFKD", text)
-    kept = "".join(c for c in decomposed if unicodedata.category(c) not in ("Mn", "Cf", "Me"))
-    return _SPACE.sub(" ", kept.lower().translate(_LOOKALIKES))
+    plain = text.lower() if text.isascii() else text.translate(_FOLDS)
+    return " ".join(plain.split())
 
 
 def variants(text: str) -> list[str]:
     """The folded text, and the readings behind leet, spelled-out words and base64 (if any)."""
     folded = fold(text)
     found = [folded]
-    leet = folded
-    if _LEET_SIGN.search(folded):
-        leet = _LEET_WORD.sub(lambda m: m.group().translate(_LEET), folded)
-    spelled = _SPELLED.sub(lambda m: _NOT_LETTER.sub("", m.group()), leet)
-    if spelled != folded:
-        found.append(spelled)
+    plain = _without_spelling(_without_leet(folded))
+    if plain != folded:
+        found.append(plain)
     hidden = " ".join(_decoded(text))
     if hidden:
         found.append(fold(hidden))
     return found
 
 
+def _without_leet(folded: str) -> str:
+    parts: list[str] = []
+    at = 0
+    for start, end in spans(_LEET_PIECE, folded):
+        piece = folded[start:end]
+        if len(piece) >= _SHORTEST_LEET and not _LETTERS.isdisjoint(piece):
+            parts += [folded[at:start], piece.translate(_LEET)]
+            at = end
+    return "".join([*parts, folded[at:]]) if parts else folded
+
+
+def _without_spelling(folded: str) -> str:
+    """`i g n o r e` becomes `ignore`; the letters at the ends may belong to words beside it."""
+    parts: list[str] = []
+    at = 0
+    for start, end in spans(_SPELLED, folded):
+        letters = [i for i in range(start, end) if folded[i] in _LETTERS]
+        if folded[start - 1 : start].isalnum():
+            del letters[0]
+        if folded[end : end + 1].isalnum():
+            del letters[-1]
+        if len(letters) >= _FEWEST_SPELLED:
+            parts += [folded[at : letters[0]], *(folded[i] for i in letters)]
+            at = letters[-1] + 1
+    return "".join([*parts, folded[at:]]) if parts else folded
+
+
 def _decoded(text: str) -> list[str]:
     """Readable texts inside base64 words."""
     return [
         plain
-        for match in _BASE64.finditer(text)
-        if (plain := _base64(match.group()[:_BASE64_BYTES])) is not None
+        for start, end in spans(_BASE64, text)
+        if text[start - 1 : start] != "="
+        and (plain := _base64(text[start : min(end, start + _BASE64_BYTES)])) is not None
     ]
 
 

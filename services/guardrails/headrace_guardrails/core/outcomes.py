@@ -12,7 +12,15 @@ from headrace_events.inference import (
     InferenceRejected,
     InferenceRequested,
 )
-from headrace_guardrails.core.guard import JudgedMessages, Judgement, judge, judge_messages
+from headrace_guardrails.core.guard import (
+    BrokenOff,
+    Checking,
+    JudgedMessages,
+    Judgement,
+    judge,
+    judge_messages,
+    nobody,
+)
 from headrace_guardrails.core.policy import Policy, Stage
 
 _SKEW_SECONDS = 1.0
@@ -44,7 +52,10 @@ class Circumstances:
 
 
 def admit(
-    request: InferenceRequested, policy: Policy | None, around: Circumstances
+    request: InferenceRequested,
+    policy: Policy | None,
+    around: Circumstances,
+    broken_off: BrokenOff = nobody,
 ) -> list[EventData]:
     """Let a request through (redacted where the policy says so) or reject it."""
     if late := around.late():
@@ -59,7 +70,7 @@ def admit(
                 "input",
             )
         ]
-    judged = judge_messages(request.messages, policy)
+    judged = judge_messages(request.messages, policy, broken_off)
     facts: list[EventData] = tripped(request.request_id, "input", judged)
     if judged.blocked:
         detail = f"check {judged.blocked.check}: {', '.join(judged.blocked.labels)}"
@@ -75,9 +86,14 @@ def admit(
     return facts
 
 
-def complete(answer: InferenceGenerated, policy: Policy, around: Circumstances) -> list[EventData]:
+def complete(
+    answer: InferenceGenerated,
+    policy: Policy,
+    around: Circumstances,
+    broken_off: BrokenOff = nobody,
+) -> list[EventData]:
     """Give an answer out (redacted where the policy says so) or reject it."""
-    judged = judge(answer.text, policy, "output")
+    judged = judge(answer.text, policy, "output", Checking(policy, broken_off))
     request = answer.request
     facts: list[EventData] = tripped(request.request_id, "output", judged)
     if judged.blocked:

@@ -1,10 +1,14 @@
 """How an injection phrase is written down and scored."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ahocorasick
+
+from headrace_detect import Budget
+from headrace_guardrails.core.patterns import Pattern, compiled, encoded
+
+_LONGEST_BEFORE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +21,25 @@ class Phrase:
     label: str
     weight: float
     hints: tuple[str, ...]
-    pattern: re.Pattern[str]
+    pattern: Pattern
+    not_after: tuple[bytes, ...] = ()
+    """What must not stand right before it: "do not ignore the rules" is no order to ignore them."""
+
+    def occurs(self, text: bytes) -> bool:
+        """Whether it stands anywhere in a folded text."""
+        found = self.pattern.search(text)
+        while found and self.not_after:
+            start = found.start()
+            if not text[max(0, start - _LONGEST_BEFORE) : start].endswith(self.not_after):
+                return True
+            found = self.pattern.search(text, start + 1)
+        return found is not None
 
 
-def phrase(label: str, weight: float, hints: str, pattern: str) -> Phrase:
-    """Write one phrase; `hints` are separated by `|`."""
-    return Phrase(label, weight, tuple(hints.split("|")), re.compile(pattern))
+def phrase(label: str, weight: float, hints: str, pattern: str, not_after: str = "") -> Phrase:
+    """Write one phrase; `hints` (and `not_after`) are separated by `|`."""
+    before = tuple(word.encode() for word in not_after.split("|") if word)
+    return Phrase(label, weight, tuple(hints.split("|")), compiled(pattern), before)
 
 
 class PhraseBook:
@@ -41,10 +58,22 @@ class PhraseBook:
             self._hints.add_word(hint, numbers)
         self._hints.make_automaton()
 
-    def score(self, text: str) -> tuple[float, Sequence[str]]:
-        """Sum of the weights of the phrases that occur (each counts once), and their labels."""
+    def occurring(self, text: str, budget: Budget) -> set[int]:
+        """The numbers of the phrases that occur; a piece of bounded length goes in at a time."""
         hinted: set[int] = set()
         for _, numbers in self._hints.iter(text):
             hinted |= numbers
-        found = [self._phrases[n] for n in sorted(hinted) if self._phrases[n].pattern.search(text)]
+        if not hinted:
+            return hinted
+        read = encoded(text)
+        found: set[int] = set()
+        for number in sorted(hinted):
+            budget.check()
+            if self._phrases[number].occurs(read):
+                found.add(number)
+        return found
+
+    def score(self, numbers: set[int]) -> tuple[float, Sequence[str]]:
+        """Sum of the weights of these phrases (each counts once), and their labels."""
+        found = [self._phrases[number] for number in sorted(numbers)]
         return sum((p.weight for p in found), 0.0), [p.label for p in found]

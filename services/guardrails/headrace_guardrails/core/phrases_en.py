@@ -32,7 +32,8 @@ PHRASES: tuple[Phrase, ...] = (
         "override_rules",
         0.5,
         "ignor|disregard|forget|bypass|overrid|violat|circumvent|break",
-        rf"(?<!without )(?<!not )\b(?:ignor\w*|disregard\w*|forget|bypass\w*|overrid\w*|violat\w*|circumvent\w*|breaks?)\b.{{0,25}}?\b(?:your|openai|ai|safety|content|any|all)\b.{{0,20}}?\b(?:{_ORDERS}|filters?|safeguards?|protocols?)",
+        rf"\b(?:ignor\w*|disregard\w*|forget|bypass\w*|overrid\w*|violat\w*|circumvent\w*|breaks?)\b.{{0,25}}?\b(?:your|openai|ai|safety|content|any|all)\b.{{0,20}}?\b(?:{_ORDERS}|filters?|safeguards?|protocols?)",
+        not_after="without |not ",
     ),
     phrase("do_anything_now", 1.0, "anything now", r"\b(?:do|does|can do)(?:es)? anything now\b"),
     phrase(

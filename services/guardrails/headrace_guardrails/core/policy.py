@@ -6,6 +6,7 @@ from typing import Literal
 
 from headrace_events.workload import Manifest
 
+CheckName = Literal["injection", "pii", "length"]
 Stage = Literal["input", "output"]
 
 
@@ -14,16 +15,18 @@ class Policy:
     """The checks of one workload, in the order in which they run."""
 
     name: str
-    input: tuple[str, ...]
-    output: tuple[str, ...]
+    input: tuple[CheckName, ...]
+    output: tuple[CheckName, ...]
     max_chars: int
     pii: Literal["redact", "block"]
+    fail: Literal["closed", "open"] = "closed"
+    """What a check says that could not be finished within its budget."""
 
     def without(self, *checks: str) -> "Policy":
         """Return the policy with fewer input checks; made once for each policy."""
         return _without(self, checks)
 
-    def checks(self, stage: Stage) -> tuple[str, ...]:
+    def checks(self, stage: Stage) -> tuple[CheckName, ...]:
         """Names of the checks of one stage."""
         return self.input if stage == "input" else self.output
 
@@ -52,4 +55,5 @@ def of_manifest(manifest: Manifest) -> Policy:
         output=tuple(c for c in DEFAULT.output if c in guard.output),
         max_chars=guard.max_chars,
         pii=guard.pii,
+        fail=guard.fail,
     )

@@ -3,19 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from headrace_guardrails.core.policy import Policy
+from headrace_detect import Budget, Finding
+from headrace_guardrails.core.policy import CheckName, Policy
 
 Action = Literal["pass", "redact", "block"]
-CheckName = Literal["injection", "pii", "length"]
+OVER_BUDGET = "over_budget"
+"""The label of a check that was broken off: what it says is the policy's `fail`."""
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One piece of the text, [start, end), and what it is."""
-
-    label: str
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +27,11 @@ class Verdict:
 
 
 class Check(Protocol):
-    """One check; it must be a pure function of the text, so that a replay decides the same."""
+    """One check; it must be a pure function of the text, so that a replay decides the same.
 
-    def __call__(self, text: str, policy: Policy) -> Verdict:
-        """Decide on one text."""
+    Its time is linear in the text's length, and it asks `budget` between pieces of its work.
+    """
+
+    def __call__(self, text: str, policy: Policy, budget: Budget) -> Verdict:
+        """Decide on one text; raises OverBudget when that takes too long."""
         ...

@@ -6,19 +6,19 @@ words before it that look like pieces of a number. What is given out is always a
 redacted whole, however the text was cut.
 """
 
-import re
 from dataclasses import dataclass
 
+from headrace_detect import Budget, OverBudget, replace
+from headrace_detect.text.bounds import is_word
+from headrace_detect.text.plain import PlainText
 from headrace_guardrails.core.checks import pii
+from headrace_guardrails.core.guard import CHECK_SECONDS, placeholder
 from headrace_guardrails.core.policy import Policy
-from headrace_guardrails.core.redaction import redact
 
 # Longest match of any detector is an e-mail address; an answer that is one long table of numbers
 # must not be held back for ever.
 MOST_HELD = 400
-_WORD = re.compile(r"\S+")
-# A word that a match may go on over: it has a digit, or is only signs, or is a group of an IBAN.
-_SUSPICIOUS = re.compile(r"\S*\d\S*|[^\w\s]+|[A-Z]{1,4}")
+_LONGEST_GROUP = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +30,27 @@ class Released:
 
 
 def is_suspicious(word: str) -> bool:
-    """Whether personal data of several words may contain this one."""
-    return _SUSPICIOUS.fullmatch(word) is not None
+    """Whether personal data of several words may contain this one.
+
+    It has a digit, or is only signs, or is a group of an IBAN: capital letters in any width.
+    """
+    plain = PlainText(word).text
+    if any(map(str.isdigit, plain)) or not any(map(is_word, plain)):
+        return True
+    return len(plain) <= _LONGEST_GROUP and plain.isascii() and plain.isalpha() and plain.isupper()
 
 
 def held_from(text: str) -> int:
     """Index from which the text must be held back while more may come."""
     start = len(text)
-    words = list(_WORD.finditer(text, max(0, len(text) - MOST_HELD)))
-    unfinished = bool(words) and words[-1].end() == len(text)
-    for number, word in enumerate(reversed(words)):
-        if not (unfinished and number == 0) and not is_suspicious(word.group()):
+    tail = text[-MOST_HELD:]
+    at = len(text)
+    for number, word in enumerate(reversed(tail.split())):
+        at = text.rindex(word, 0, at)
+        unfinished = number == 0 and at + len(word) == len(text)
+        if not unfinished and not is_suspicious(word):
             break
-        start = word.start()
+        start = at
     return start
 
 
@@ -53,7 +61,11 @@ def release(text: str, policy: Policy) -> Released:
     if "pii" not in policy.output:
         return Released(text)
     end = held_from(text)
-    findings = pii.find(text)
+    try:
+        with Budget(CHECK_SECONDS) as budget:
+            findings = pii.personal(text, budget)
+    except OverBudget:
+        return Released(text) if policy.fail == "open" else Released("", blocked=True)
     # Findings reach over the end only when the cap on held text cut a long row of numbers.
     for finding in findings:
         if finding.start < end < finding.end:
@@ -61,4 +73,4 @@ def release(text: str, policy: Policy) -> Released:
     sure = [finding for finding in findings if finding.end <= end]
     if sure and policy.pii == "block":
         return Released("", blocked=True)
-    return Released(redact(text[:end], sure))
+    return Released(replace(text[:end], sure, placeholder))

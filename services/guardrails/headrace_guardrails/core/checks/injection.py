@@ -4,6 +4,9 @@ A first, cheap check: scored phrases over a text whose disguise was taken away. 
 new words is for a learned detector behind it.
 """
 
+from collections.abc import Iterator
+
+from headrace_detect import Budget
 from headrace_guardrails.core import phrases_en, phrases_hu
 from headrace_guardrails.core.normalise import variants
 from headrace_guardrails.core.phrases import PhraseBook
@@ -14,17 +17,36 @@ THRESHOLD = 1.0
 # Orders that somebody took the trouble to hide count for more.
 _HIDDEN_BONUS = 0.3
 _PHRASES = PhraseBook(phrases_en.PHRASES + phrases_hu.PHRASES)
+# Long texts are read piece by piece, so that the budget is asked in between; pieces overlap by more
+# than a phrase is long.
+_PIECE = 16_384
+_OVERLAP = 512
 
 
-def check(text: str, policy: Policy) -> Verdict:
+def check(text: str, policy: Policy, budget: Budget) -> Verdict:
     """Block when the phrases of any reading of the text add up to the threshold."""
-    plain, *hidden = variants(text)
+    readings: list[set[int]] = []
+    for piece in _pieces(text):
+        budget.check()
+        for number, reading in enumerate(variants(piece)):
+            if number == len(readings):
+                readings.append(set())
+            readings[number] |= _PHRASES.occurring(reading, budget)
+    plain, *hidden = readings
     best, labels = _PHRASES.score(plain)
-    for reading in hidden:
-        total, found = _PHRASES.score(reading)
+    for reading_found in hidden:
+        total, found = _PHRASES.score(reading_found)
         if total > best:
             best, labels = total + _HIDDEN_BONUS, [*found, "disguised"]
     confidence = round(best / (best + THRESHOLD), 3)  # 0.5 at the threshold
     if best < THRESHOLD:
         return Verdict("injection", score=confidence)
     return Verdict("injection", "block", tuple(dict.fromkeys(labels)), confidence)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    if len(text) <= _PIECE:
+        yield text
+        return
+    for start in range(0, len(text) - _OVERLAP, _PIECE - _OVERLAP):
+        yield text[start : start + _PIECE]
