@@ -151,3 +151,13 @@ def test_the_revision_depends_on_content_alone() -> None:
     # A trip through Kafka and the service's database changes nothing.
     copied = Manifest.model_validate_json(first.model_dump_json())
     assert copied.revision() == first.revision()
+
+
+def test_a_fail_mode_is_written_only_where_it_is_declared() -> None:
+    """Services of the release before refuse a manifest with a field that they do not know."""
+    default = Manifest.model_validate(_document(guard={"fail": "closed"}))
+    opened = Manifest.model_validate(_document(guard={"fail": "open"}))
+    assert "fail" not in default.model_dump_json()
+    assert Manifest.model_validate_json(opened.model_dump_json()) == opened
+    assert default.revision() == Manifest.model_validate(_document()).revision()
+    assert opened.revision() != default.revision()

@@ -91,6 +91,13 @@ def test_language(
         ("Telefon: 06 30 123 4567", "Telefon: <PHONE>"),
         ("Call (212) 736-5000 or +44 20 7946 0958", "Call <PHONE> or <PHONE>"),
         ("a@b.hu és c@d.hu", "<EMAIL> és <EMAIL>"),
+        ("Tel:06301234567, 06-30-123-4567", "Tel:<PHONE>, <PHONE>"),
+        ("06/30/123-4567 vagy 06.30.123.4567", "<PHONE> vagy <PHONE>"),
+        ("06 30 1234567, 06\u00a030\u00a0123\u00a04567", "<PHONE>, <PHONE>"),
+        ("06–30–123–4567, 06\u201130\u2011123\u20114567", "<PHONE>, <PHONE>"),
+        ("írjon a kata@example.hu-ra", "írjon a <EMAIL>-ra"),
+        ("a 8362361123-es adószám, TAJ: 123 456 788", "a <HU_TAX_ID>-es adószám, TAJ: <HU_TAJ>"),
+        ("HU42\u202f1177\u202f3016\u202f1111\u202f1018\u202f0000\u202f0000", "<IBAN>"),
     ],
 )
 def test_personal_data_is_replaced(text: str, expected: str) -> None:
@@ -115,6 +122,7 @@ def test_personal_data_is_replaced(text: str, expected: str) -> None:
         "timestamp 1700000000 seconds, 0x7fffffff, 1e-10, range(1000000000)",
         "What does `zipfile.ZipInfo.date_time` (1980, 1, 1, 0, 0, 0) hold?",
         "0000 0000 0000 0000",
+        "12 345 678 Ft és 123 456 788 Ft",
     ],
 )
 def test_numbers_that_are_nobodys(text: str) -> None:

@@ -1,5 +1,7 @@
 """HTTP: moderation as OpenAI shapes it, policies, and the verdicts that serving asks for."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException
@@ -8,12 +10,20 @@ from pydantic import BaseModel, Field
 from headrace_events import Event, new_id
 from headrace_events.inference import Message
 from headrace_events.text import Id
-from headrace_guardrails.core.guard import CHECKS, JudgedMessages, Judgement, judge, judge_messages
+from headrace_guardrails.core.guard import (
+    CHECKS,
+    Checking,
+    JudgedMessages,
+    Judgement,
+    judge,
+    judge_messages,
+)
 from headrace_guardrails.core.outcomes import tripped
 from headrace_guardrails.core.policy import DEFAULT, Policy, Stage, of_manifest
 from headrace_guardrails.core.window import release
 from headrace_guardrails.events import SOURCE
-from headrace_guardrails.metrics import observe
+from headrace_guardrails.metrics import broken_off, observe
+from headrace_guardrails.pace import Pace, judged
 from headrace_kit import Service
 from headrace_kit.telemetry import current_traceparent
 
@@ -91,7 +101,7 @@ def router(service: Service) -> APIRouter:
         return {
             "id": f"modr-{new_id()}",
             "model": body.model or DEFAULT.name,
-            "results": [_moderated(text, policy) for text in texts],
+            "results": await _moderated(texts, policy),
         }
 
     @routes.get("/policies", tags=["policies"])
@@ -108,9 +118,11 @@ def router(service: Service) -> APIRouter:
     async def guard_input(body: GuardInput) -> GuardVerdict:
         """The verdict on a request, with its redacted messages."""
         with observe("input"):
-            judged = judge_messages(body.messages, policy_of(body.workload))
-        await publish(body.workload, body.request_id, "input", judged)
-        return _verdict(judged, messages=judged.messages)
+            policy = policy_of(body.workload)
+            work = partial(judge_messages, body.messages, policy, broken_off)
+            judgement = await judged(sum(len(m.content) for m in body.messages), work)
+        await publish(body.workload, body.request_id, "input", judgement)
+        return _verdict(judgement, messages=judgement.messages)
 
     @routes.post("/v1/guard/output", tags=["guard"])
     async def guard_output(body: GuardOutput) -> GuardVerdict:
@@ -121,12 +133,13 @@ def router(service: Service) -> APIRouter:
         """
         policy = policy_of(body.workload)
         if not body.final:
-            released = release(body.text, policy)
+            released = await judged(len(body.text), partial(release, body.text, policy))
             return GuardVerdict(action="block" if released.blocked else "pass", text=released.text)
         with observe("output"):
-            judged = judge(body.text, policy, "output")
-        await publish(body.workload, body.request_id, "output", judged)
-        return _verdict(judged, text=judged.text)
+            work = partial(judge, body.text, policy, "output", Checking(policy, broken_off))
+            judgement = await judged(len(body.text), work)
+        await publish(body.workload, body.request_id, "output", judgement)
+        return _verdict(judgement, text=judgement.text)
 
     return routes
 
@@ -146,8 +159,19 @@ def _verdict(judged: Judgement | JudgedMessages, **given: Any) -> GuardVerdict:
     )
 
 
-def _moderated(text: str, policy: Policy) -> dict[str, Any]:
-    verdicts = {name: check(text, policy) for name, check in CHECKS.items()}
+async def _moderated(texts: Sequence[str], policy: Policy) -> list[dict[str, Any]]:
+    """Hold each text against all checks; the budget of a check is for all texts of the request."""
+    checking = Checking(policy, broken_off)
+    pace = Pace()
+    results = []
+    for text in texts:
+        results.append(await judged(len(text), partial(_against_all, text, checking)))
+        await pace.breathe()
+    return results
+
+
+def _against_all(text: str, checking: Checking) -> dict[str, Any]:
+    verdicts = {name: checking.run(name, text) for name in CHECKS}
     return {
         "flagged": any(v.action != "pass" for v in verdicts.values()),
         "categories": {name: v.action != "pass" for name, v in verdicts.items()},
@@ -163,4 +187,5 @@ def _described(policy: Policy) -> dict[str, Any]:
         "output": list(policy.output),
         "max_chars": policy.max_chars,
         "pii": policy.pii,
+        "fail": policy.fail,
     }

@@ -9,13 +9,15 @@ from typing import Any
 from headrace_events import Event, EventData
 from headrace_events.inference import (
     InferenceGenerated,
+    InferencePartCompleted,
     InferencePartGenerated,
     InferenceRequested,
 )
 from headrace_events.workload import Manifest
 from headrace_guardrails.core.outcomes import Circumstances, admit, complete
 from headrace_guardrails.core.policy import DEFAULT, Policy, of_manifest
-from headrace_guardrails.core.streams import OpenStreams
+from headrace_guardrails.core.streams import OpenStreams, give
+from headrace_guardrails.core.window import release
 from headrace_guardrails.metrics import broken_off, observe
 from headrace_guardrails.pace import Pace, judged
 from headrace_kit.telemetry import trace_id_of
@@ -92,7 +94,7 @@ class OutputHandler:
             policy = of_manifest(manifest) if manifest else DEFAULT
             data = event.data
             if isinstance(data, InferencePartGenerated):
-                part = self._streams.take(data, policy)
+                part = await self._part(data, policy)
                 outcomes += caused(event, data.request_id, [part] if part else [])
             elif isinstance(data, InferenceGenerated):
                 work = partial(complete, data, policy, circumstances(event), broken_off)
@@ -102,6 +104,15 @@ class OutputHandler:
                 outcomes += caused(event, data.request.request_id, facts)
             await pace.breathe()
         return outcomes
+
+    async def _part(
+        self, part: InferencePartGenerated, policy: Policy
+    ) -> InferencePartCompleted | None:
+        state = self._streams.grow(part)
+        if state is None:
+            return None
+        released = await judged(len(state.text), partial(release, state.text, policy))
+        return give(part.request_id, state, released)
 
 
 def circumstances(event: Event[Any]) -> Circumstances:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Histogram
 
-
 CHECK_SECONDS = Histogram(
     "headrace_guard_duration_seconds",
     "Time all checks of one text took",

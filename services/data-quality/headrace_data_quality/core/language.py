@@ -1,8 +1,9 @@
 """Languages: which one a row is in, and whether that is certainly none of the wanted ones."""
 
-import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+
+import re2
 
 Detect = Callable[[str], dict[str, float]]
 """Text -> probability by ISO 639-1 code, of the likeliest languages."""
@@ -16,9 +17,9 @@ _HARDLY = 0.05
 _LIKELY = 0.3
 
 # Code is in no language, and neither are placeholders, addresses, identifiers and numbers.
-_CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+_CODE = re2.compile(r"(?s:```.*?```)|`[^`\n]*`")
 _EDGES = ".,;:!?()[]\"'„”“‘’…-–*"
-_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_JOINTS = str.maketrans("’-", "''")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Verdict:
 def judge(text: str, wanted: Collection[str], detect: Detect) -> Verdict:
     """Judge the prose in a text."""
     tokens = (_CODE.sub(" ", text) if "`" in text else text).split()
-    words = [token for token in tokens if _WORD.fullmatch(token.strip(_EDGES))]
+    words = [token for token in tokens if _is_word(token.strip(_EDGES))]
     prose = " ".join(words)
     letters = len(prose) - len(words) + 1 if words else 0
     if not letters:
@@ -43,3 +44,8 @@ def judge(text: str, wanted: Collection[str], detect: Detect) -> Verdict:
     outside = max((s for name, s in scores.items() if name not in wanted), default=0.0)
     foreign = letters >= _FEWEST_LETTERS and outside >= _CERTAIN and sum(inside.values()) <= _HARDLY
     return Verdict(best if inside.get(best, 0.0) >= _LIKELY else UNKNOWN, foreign)
+
+
+def _is_word(token: str) -> bool:
+    """Letters, and between them apostrophes and hyphens."""
+    return all(part.isalpha() for part in token.translate(_JOINTS).split("'"))

@@ -1,6 +1,5 @@
 """Normalising text, and the key under which two prompts are the same prompt."""
 
-import re
 import unicodedata
 
 # Invisible characters that carry no meaning here: soft hyphen, zero-width space, word joiner,
@@ -20,10 +19,6 @@ _TABLE = str.maketrans(
         "\x85": "\n",
     }
 )
-_INNER_SPACES = re.compile(r"(?<=\S)[ \t]+(?=\S)")
-_TRAILING_SPACES = re.compile(r"[ \t]+$", re.MULTILINE)
-_BLANK_LINES = re.compile(r"\n{3,}")
-_WHITESPACE = re.compile(r"\s+")
 
 
 def normalise(text: str) -> str:
@@ -35,19 +30,25 @@ def normalise(text: str) -> str:
     text = unicodedata.normalize("NFC", text)
     if "\n" not in text:
         return " ".join(text.split())
-    text = _TRAILING_SPACES.sub("", text)
-    text = _INNER_SPACES.sub(" ", text)
-    return _BLANK_LINES.sub("\n\n", text).strip()
+    lines: list[str] = []
+    for line in map(_normalised_line, text.split("\n")):
+        if line or lines[-1:] != [""]:  # one blank line stands for many
+            lines.append(line)
+    return "\n".join(lines).strip()
+
+
+def _normalised_line(line: str) -> str:
+    words = line.split()
+    indentation = line[: len(line) - len(line.lstrip(" \t"))] if words else ""
+    return indentation + " ".join(words)
 
 
 def prompt_key(prompt: str) -> str:
     """Return what two prompts share that differ in case, spacing or closing punctuation only."""
     folded = unicodedata.normalize("NFKC", prompt).casefold()
-    return _WHITESPACE.sub(" ", folded).strip().rstrip(".?!… ") or folded.strip()
+    return " ".join(folded.split()).rstrip(".?!… ") or folded.strip()
 
 
 def same_text(one: str, other: str) -> bool:
     """Say whether two completions differ in case and spacing only."""
-    return one == other or (
-        _WHITESPACE.sub(" ", one).casefold() == _WHITESPACE.sub(" ", other).casefold()
-    )
+    return one == other or (" ".join(one.split()).casefold() == " ".join(other.split()).casefold())

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from headrace_detect import Budget, OverBudget, replace as without
+from headrace_detect import Budget, OverBudget
+from headrace_detect import replace as without
 from headrace_events.inference import Message
 from headrace_guardrails.core.checks import injection, length, pii
 from headrace_guardrails.core.policy import CheckName, Policy, Stage
@@ -98,9 +99,7 @@ def placeholder(label: str) -> str:
     return f"[{label}]"
 
 
-def judge(
-    text: str, policy: Policy, stage: Stage, checking: Checking | None = None
-) -> Judgement:
+def judge(text: str, policy: Policy, stage: Stage, checking: Checking | None = None) -> Judgement:
     """Run the checks of `stage`; after one blocks, the rest is not asked."""
     checking = checking or Checking(policy)
     verdicts: list[Verdict] = []

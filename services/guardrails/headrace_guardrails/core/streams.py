@@ -5,15 +5,16 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from headrace_events.inference import InferencePartCompleted, InferencePartGenerated
-from headrace_guardrails.core.policy import Policy
-from headrace_guardrails.core.window import release
+from headrace_guardrails.core.window import Released
 
 # An answer whose end never came (its generation died) must not stay in memory for ever.
 _FORGET_AFTER_SECONDS = 600.0
 
 
 @dataclass(slots=True)
-class _Open:
+class Open:
+    """An answer under way: its text so far, and what of it has gone out."""
+
     text: str
     next_part: int
     sent: int
@@ -29,15 +30,15 @@ class OpenStreams:
     """
 
     def __init__(self) -> None:
-        self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._open: OrderedDict[str, Open] = OrderedDict()
 
-    def take(self, part: InferencePartGenerated, policy: Policy) -> InferencePartCompleted | None:
-        """Take one part; return what may go out now, numbered without gaps."""
+    def grow(self, part: InferencePartGenerated) -> Open | None:
+        """Take one part; return the answer so far, or None if the part does not belong to it."""
         state = self._open.get(part.request_id)
         if state is None:
             if part.index != 0:
                 return None
-            state = self._open[part.request_id] = _Open("", 0, 0, 0, 0.0)
+            state = self._open[part.request_id] = Open("", 0, 0, 0, 0.0)
         if part.index != state.next_part:  # delivered again, or one before it is lost
             return None
         state.text += part.text
@@ -45,15 +46,7 @@ class OpenStreams:
         state.seen_at = time.monotonic()
         self._open.move_to_end(part.request_id)
         self._forget_old()
-        released = release(state.text, policy)
-        new = released.text[state.sent :]
-        if not new:
-            return None
-        state.sent += len(new)
-        state.parts_sent += 1
-        return InferencePartCompleted(
-            request_id=part.request_id, index=state.parts_sent - 1, text=new
-        )
+        return state
 
     def close(self, request_id: str) -> None:
         """Forget an answer whose outcome is known."""
@@ -63,3 +56,13 @@ class OpenStreams:
         oldest = time.monotonic() - _FORGET_AFTER_SECONDS
         while self._open and next(iter(self._open.values())).seen_at < oldest:
             self._open.popitem(last=False)
+
+
+def give(request_id: str, state: Open, released: Released) -> InferencePartCompleted | None:
+    """Return what may go out now and has not yet, numbered without gaps."""
+    new = released.text[state.sent :]
+    if not new:
+        return None
+    state.sent += len(new)
+    state.parts_sent += 1
+    return InferencePartCompleted(request_id=request_id, index=state.parts_sent - 1, text=new)

@@ -11,7 +11,6 @@ OVER_BUDGET = "over_budget"
 """The label of a check that was broken off: what it says is the policy's `fail`."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One check's decision; `labels` say why without quoting the text.
