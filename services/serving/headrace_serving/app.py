@@ -29,7 +29,8 @@ def build(settings: Settings | None = None) -> Service:
     settings = settings or Settings()
     replicas = settings.replicas
     service = Service("serving", settings, tables=Base.metadata)
-    engine = _engine(settings)
+    cache = RouteCache(service.database)
+    engine = _engine(settings, cache)
     batcher = Batcher(
         engine,
         max_batch=replicas.max_batch,
@@ -37,7 +38,6 @@ def build(settings: Settings | None = None) -> Service:
         observe=lambda base, _version, rows: BATCH_ROWS.labels(base).observe(rows),
     )
     IN_FLIGHT.set_function(lambda: batcher.in_flight)
-    cache = RouteCache(service.database)
     generator = Generator(batcher, cache.get, RefusedCanaries(service, cache))
     guard = GuardClient(settings.guardrails.url, settings.guardrails.timeout_seconds)
     outcomes = Outcomes(service.publish)
@@ -85,7 +85,7 @@ def build(settings: Settings | None = None) -> Service:
     return service
 
 
-def _engine(settings: Settings) -> ManagedEngine:
+def _engine(settings: Settings, cache: RouteCache) -> ManagedEngine:
     if settings.serving.engine == "echo":
         return EchoEngine(settings.serving.echo_ms)
-    return RayEngine(settings.ray.address, settings.replicas)
+    return RayEngine(settings.ray.address, settings.replicas, cache.adapters)

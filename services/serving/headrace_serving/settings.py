@@ -1,6 +1,6 @@
 """Settings of serving."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
@@ -9,6 +9,16 @@ from headrace_kit import ServiceSettings
 
 class Replicas(BaseModel):
     """How the model runs on Ray."""
+
+    OF_THE_REPLICA: ClassVar[tuple[str, ...]] = (
+        "count",
+        "num_cpus",
+        "num_gpus",
+        "threads",
+        "max_adapters",
+        "max_ongoing",
+    )
+    """What replicas are made with: a change deploys new ones, which take over when warm."""
 
     default_base: str = "smollm2-135m-instruct"
     """Deployed and warmed at start; other bases when a workload needs them."""
@@ -20,6 +30,9 @@ class Replicas(BaseModel):
     """torch threads. Two that wait for each other on busy cores are slower than one."""
     max_adapters: int = 4
     max_ongoing: int = 64
+    side_by_side: bool = True
+    """Whether there is room for old and new replicas at once; false ends the old ones first, so
+    that nothing is answered until the new ones are there (one GPU that holds one model)."""
     max_batch: int = 32
     max_in_flight: int = 128
     """Requests taken from Kafka and not answered yet, in each lane: the rest waits in the log."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -297,3 +298,54 @@ async def test_guardrails_down_means_closed(processes: Any, client: HeadraceClie
     finally:
         await asyncio.to_thread(processes.start, "guardrails")
     assert (await waiting).text
+
+
+_LOOK = """
+import asyncio, json, os, ray
+from ray import serve
+ray.init(address=os.environ["HEADRACE_RAY__ADDRESS"], namespace="headrace", log_to_driver=False)
+async def pinged(name):
+    return (await serve.get_app_handle(name).ping.remote())["threads"]
+found = [n for n, a in serve.status().applications.items() if str(a.status.value) == "RUNNING"]
+print(json.dumps({name: asyncio.run(pinged(name)) for name in found}))
+"""
+
+
+async def applications(processes: Any) -> dict[str, int]:
+    """Each application on Ray Serve, and the threads of its replica."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _LOOK, env=processes.environment, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    found: dict[str, int] = json.loads(output.decode().strip().splitlines()[-1])
+    return found
+
+
+async def test_changed_settings_take_effect_and_nothing_is_refused_meanwhile(
+    processes: Any, client: HeadraceClient
+) -> None:
+    before = await client.chat(WORKLOAD, "Say hello.", max_tokens=4)
+    (old,) = await applications(processes)
+    processes.kill("serving")
+    await asyncio.to_thread(processes.start, "serving", HEADRACE_REPLICAS__THREADS="2")
+    answered = 0
+    base_url = f"{processes.url('serving')}/v1"
+    async with openai.AsyncOpenAI(base_url=base_url, api_key="none", max_retries=0) as api:
+        async with asyncio.timeout(480):
+            while f'"application": "{old}", "event": "ending' not in processes.log("serving"):
+                whole, by_kafka = await asyncio.gather(
+                    api.chat.completions.create(
+                        model=WORKLOAD,
+                        messages=[{"role": "user", "content": "Say hello."}],
+                        max_tokens=4,
+                    ),
+                    client.chat(WORKLOAD, "Say hello.", max_tokens=4),
+                )
+                assert whole.choices[0].message.content == by_kafka.text == before.text
+                answered += 1
+                await asyncio.sleep(0.5)
+            while old in (found := await applications(processes)):  # noqa: ASYNC110 - nor has Ray
+                await asyncio.sleep(2)
+    assert list(found.values()) == [2]
+    assert answered > 3
+    assert (await client.chat(WORKLOAD, "Say hello.", max_tokens=4)).text == before.text

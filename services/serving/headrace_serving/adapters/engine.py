@@ -1,18 +1,19 @@
 """The engine on Ray Serve: one application per base, which outlives this process.
 
-The replicas hang on the cluster's Ray head. A restarted service finds them by their name and goes
-on; only when they are not there (the head is new) are they deployed.
+The replicas hang on the cluster's Ray head. A restarted service finds them and goes on at once. If
+they are of another release or other settings, its own are deployed beside them, are warmed, and
+take over; the old ones answer until then and are deleted afterwards.
 """
 
 import asyncio
-import re
 import signal
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import structlog
 
-from headrace_kit.ray_driver import job_config
+from headrace_serving.adapters.applications import Applications
 from headrace_serving.core.generation import (
     Adapter,
     AdapterRefused,
@@ -22,13 +23,17 @@ from headrace_serving.core.generation import (
     Piece,
     Prompt,
 )
+from headrace_serving.core.takeover import FAILED, RUNNING, current, superseded
 from headrace_serving.settings import Replicas
 
 _LOG = structlog.get_logger(__name__)
-_NAMESPACE = "headrace"
-# Raise it when the replica's methods change: an application of another release is left alone.
-_PROTOCOL = 1
 _RETRY_SECONDS = 3.0
+_POLL_SECONDS = 1.0
+_TAKEOVER_RETRY_SECONDS = 60.0
+# After so long without room or without a model the log says what may be done.
+_SLOW_SECONDS = 120.0
+# Every replica of this service looks each ten seconds which application is asked.
+_SUPERSEDED_SECONDS = 30.0
 _PING_SECONDS = 20.0
 _MISSED_PINGS = 3
 _WARM_UP = Prompt(messages=(("user", "Hello"),), max_tokens=2)
@@ -37,11 +42,22 @@ _WARM_UP = Prompt(messages=(("user", "Hello"),), max_tokens=2)
 class RayEngine:
     """Connects to the Ray head, deploys what is missing and hands batches over."""
 
-    def __init__(self, address: str, settings: Replicas) -> None:
+    def __init__(
+        self,
+        address: str,
+        settings: Replicas,
+        in_use: Callable[[str], Sequence[Adapter]] = lambda _base: (),
+    ) -> None:
+        """`in_use`: the adapters of a base that answer now; new replicas load them first."""
         self._address = address
         self._settings = settings
+        self._in_use = in_use
+        self._applications = Applications(address, settings)
         self._handles: dict[str, Any] = {}
+        self._asked: dict[str, tuple[str, float]] = {}
+        """Base -> the application that is asked, and since when (monotonic seconds)."""
         self._deploying: dict[str, asyncio.Lock] = {}
+        self._takeovers: dict[str, asyncio.Task[None]] = {}
         self._missed = 0
         self.ready = False
 
@@ -49,7 +65,7 @@ class RayEngine:
         """Have `base` answer; try for ever, as the Ray head may come later than this service."""
         while not self.ready:
             try:
-                await asyncio.to_thread(self._connect)
+                await asyncio.to_thread(self._applications.connect)
                 async for _ in self.generate(base, None, [_WARM_UP]):
                     pass
                 self.ready = True
@@ -80,10 +96,18 @@ class RayEngine:
                 _LOG.critical("engine lost: stopping, to be started again", ray=self._address)
                 self.ready = False
                 signal.raise_signal(signal.SIGTERM)
+            return
+        try:
+            await self._follow()
+        except Exception as error:  # noqa: BLE001 - the model answers; the controller comes back
+            _LOG.warning("Ray Serve tells no state", error=type(error).__name__)
 
     async def stop(self) -> None:
         """Disconnect; the replicas stay."""
-        await asyncio.to_thread(_disconnect)
+        for task in self._takeovers.values():
+            task.cancel()
+        await asyncio.gather(*self._takeovers.values(), return_exceptions=True)
+        await asyncio.to_thread(self._applications.disconnect)
 
     async def load(self, base: str, adapter: Adapter) -> None:
         """Have an adapter ready; raise AdapterRefused when it cannot be."""
@@ -131,65 +155,100 @@ class RayEngine:
         async with self._deploying.setdefault(base, asyncio.Lock()):
             if base not in self._handles:
                 try:
-                    self._handles[base] = await asyncio.to_thread(self._find_or_deploy, base)
+                    await self._find_or_deploy(base)
                 except Exception as error:  # noqa: BLE001 - Ray raises many kinds when it is away
                     raise EngineUnavailable(
                         f"no replica for base {base} ({type(error).__name__})"
                     ) from None
             return self._handles[base]
 
-    def _connect(self) -> None:
-        import ray
-        from ray import serve
+    async def _find_or_deploy(self, base: str) -> None:
+        """Ask what runs; have the wanted application take over, once in this process's life."""
+        wanted = self._applications.wanted(base)
+        found = await asyncio.to_thread(self._applications.of_base, base)
+        asked = current(found, base)
+        if asked is not None and asked.name != wanted and base not in self._takeovers:
+            if self._settings.side_by_side:
+                task = asyncio.create_task(self._take_over(base), name=f"take over {base}")
+                self._takeovers[base] = task
+            else:
+                await self._end([one.name for one in found])
+                asked = None
+        if asked is None:
+            await self._deploy(base)
+        await self._ask(base, asked.name if asked else wanted)
 
-        if not ray.is_initialized():
-            ray.init(
-                address=self._address,
-                namespace=_NAMESPACE,
-                log_to_driver=False,
-                configure_logging=False,
-                job_config=job_config(),
-            )
-        # Ray Serve's own HTTP proxy is slow and not needed: HTTP enters at this service.
-        serve.start(proxy_location="Disabled")
+    async def _take_over(self, base: str) -> None:
+        """Deploy the wanted application beside the one that is asked, warm it and ask it."""
+        while True:
+            try:
+                await self._deploy(base)
+                await self._warm(base)
+                await self._ask(base, self._applications.wanted(base))
+                return
+            except Exception as error:  # noqa: BLE001 - the old one answers; try again
+                _LOG.error("new replicas do not take over", base=base, error=type(error).__name__)
+                await asyncio.sleep(_TAKEOVER_RETRY_SECONDS)
 
-    def _find_or_deploy(self, base: str) -> Any:
-        from ray import serve
-
-        self._connect()
-        name = application_name(base)
-        found = serve.status().applications.get(name)
-        if found is not None and str(found.status.value) == "RUNNING":
-            return serve.get_app_handle(name)
-        from headrace_serving.adapters.replica import Replica
-
+    async def _deploy(self, base: str) -> None:
+        """Return when the wanted application runs; raise EngineUnavailable when it cannot."""
+        name = self._applications.wanted(base)
         _LOG.info("deploying", application=name, base=base)
-        deployment: Any = serve.deployment(
-            Replica,
-            name="model",
-            num_replicas=self._settings.count,
-            max_ongoing_requests=self._settings.max_ongoing,
-            ray_actor_options={
-                "num_cpus": self._settings.num_cpus,
-                "num_gpus": self._settings.num_gpus,
-            },
-            health_check_timeout_s=120,  # a long batch may keep the interpreter's lock for long
-            graceful_shutdown_timeout_s=5,
-        )
-        application = deployment.bind(base, self._settings.threads, self._settings.max_adapters)
-        return serve.run(application, name=name, route_prefix=None)
+        await asyncio.to_thread(self._applications.deploy, base)
+        slow_from = time.monotonic() + _SLOW_SECONDS
+        while True:
+            found = await asyncio.to_thread(self._applications.of_base, base)
+            status = next((one.status for one in found if one.name == name), "")
+            if status == RUNNING:
+                return
+            if status in FAILED:
+                await self._end([name])
+                raise EngineUnavailable(f"the application does not run ({status})")
+            if time.monotonic() > slow_from:
+                slow_from += _SLOW_SECONDS
+                _LOG.warning(
+                    "replicas are still being deployed: if there is no room beside the old ones, "
+                    "set HEADRACE_REPLICAS__SIDE_BY_SIDE=false",
+                    application=name,
+                )
+            await asyncio.sleep(_POLL_SECONDS)
 
+    async def _warm(self, base: str) -> None:
+        """Have new replicas load what is in use, before anybody waits for it."""
+        handle = self._applications.handle(self._applications.wanted(base))
+        for adapter in self._in_use(base)[: self._settings.max_adapters]:
+            try:
+                await handle.load.remote(adapter)
+            except Exception as error:  # noqa: BLE001 - Ray wraps whatever the replica raised
+                # One that is refused is refused by the old replicas too, or ends its canary.
+                _LOG.warning("not loaded", version=adapter.version, error=type(error).__name__)
+        async for _ in handle.options(stream=True).generate.remote(None, [_WARM_UP]):
+            pass
 
-def application_name(base: str) -> str:
-    """Name of the Serve application for a base: a readable slug, and its hash to tell apart."""
-    import hashlib
+    async def _ask(self, base: str, name: str) -> None:
+        self._handles[base] = await asyncio.to_thread(self._applications.handle, name)
+        self._asked[base] = (name, time.monotonic())
+        _LOG.info("asking", application=name, base=base)
 
-    slug = re.sub(r"[^a-z0-9]+", "-", base.lower()).strip("-")[-40:]
-    return f"headrace-{_PROTOCOL}-{slug}-{hashlib.sha256(base.encode()).hexdigest()[:8]}"
+    async def _follow(self) -> None:
+        """Ask the application that another replica of this service deployed; end older ones."""
+        for base, (name, since) in list(self._asked.items()):
+            found = await asyncio.to_thread(self._applications.of_base, base)
+            asked = current(found, base)
+            if asked is None:
+                continue
+            if asked.name != name:
+                # Its own is asked when it is warm, and only then.
+                if not self._taking_over(base):
+                    await self._ask(base, asked.name)
+            elif time.monotonic() - since > _SUPERSEDED_SECONDS:
+                await self._end(superseded(found, asked))
 
+    def _taking_over(self, base: str) -> bool:
+        task = self._takeovers.get(base)
+        return task is not None and not task.done()
 
-def _disconnect() -> None:
-    import ray
-
-    if ray.is_initialized():
-        ray.shutdown()
+    async def _end(self, names: list[str]) -> None:
+        for name in names:
+            _LOG.info("ending replicas that nobody asks any more", application=name)
+            await asyncio.to_thread(self._applications.delete, name)

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from headrace_events.references import ModelRef
 from headrace_kit.database import Database
 from headrace_serving.adapters.tables import RolloutRow, RouteRow
+from headrace_serving.core.generation import Adapter
+from headrace_serving.core.prompting import adapter_of
 from headrace_serving.core.routing import Canary, Route
 
 
@@ -60,6 +62,17 @@ class RouteCache:
         async with self._database.reading() as session:
             rows = (await session.scalars(select(RouteRow))).all()
         self._routes = {row.workload: _route(row) for row in rows}
+
+    def adapters(self, base: str) -> list[Adapter]:
+        """The adapters of a base that answer now."""
+        found: dict[str, Adapter] = {}
+        for route in self._routes.values():
+            canary = route.canary.candidate if route.canary else None
+            for model in (route.production, canary):
+                adapter = adapter_of(model) if model and model.base == base else None
+                if adapter:
+                    found[adapter.digest] = adapter
+        return list(found.values())
 
     def get(self, workload: str) -> Route:
         """A workload's route."""
