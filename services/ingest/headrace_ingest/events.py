@@ -11,6 +11,7 @@ from headrace_ingest.adapters.files import fingerprint
 from headrace_ingest.core.sources import plan_reads
 from headrace_ingest.core.traffic import interaction, is_capturable
 from headrace_ingest.jobs import KIND, TRAFFIC
+from headrace_ingest.metrics import CAPTURES_ASIDE
 from headrace_kit import Service, UnitOfWork
 
 
@@ -41,9 +42,10 @@ class Handlers:
 
     async def outcomes(self, events: list[Event[Any]]) -> Sequence[Event[Any]] | None:
         """Stage what was captured; the offsets are committed after the database has it."""
-        captured = [
-            (e.workload, interaction(e.data, e.time)) for e in events if is_capturable(e.workload)
-        ]
+        kept = [event for event in events if not self._put_aside(event)]
+        if not kept:
+            return None
+        captured = [(e.workload, interaction(e.data, e.time)) for e in kept]
         ids = [c.request_id for _, c in captured]
         async with self._service.unit_of_work(cause=events[-1]) as uow:
             await capture_store.stage(uow.session, captured)
@@ -51,6 +53,18 @@ class Handlers:
             for workload in await feedback_store.workloads_of_feedback(uow.session, ids):
                 await self.take_up(workload, uow)
         return None
+
+    def _put_aside(self, event: Event[Any]) -> bool:
+        """Say whether an outcome is kept nowhere, and count it."""
+        if not is_capturable(event.workload, event.data.request_id):
+            CAPTURES_ASIDE.labels("unfit_name").inc()
+            return True
+        # Whoever answered knew no such workload; if it is known here, its manifest was only late.
+        unknown = getattr(event.data, "reason", None) == "unknown_workload"
+        if unknown and self._service.workloads.get(event.workload) is None:
+            CAPTURES_ASIDE.labels("unknown_workload").inc()
+            return True
+        return False
 
     async def feedback_given(self, event: Event[FeedbackGiven], uow: UnitOfWork) -> None:
         """Keep the feedback; when enough of it waits, land it."""

@@ -20,6 +20,7 @@ def flush_of(bench: Any) -> CaptureFlush:
 
 
 async def test_traffic_lands_once_however_often_it_comes(bench: Any, outcome: Outcome) -> None:
+    await bench.apply("support")
     rejected = Event.new(
         InferenceRejected(request_id="r9", reason="guardrail", detail="x", stage="input"),
         source="test",
@@ -42,6 +43,7 @@ async def test_traffic_lands_once_however_often_it_comes(bench: Any, outcome: Ou
 
 
 async def test_a_few_requests_wait_for_more(bench: Any, outcome: Outcome) -> None:
+    await bench.apply("support")
     flush = flush_of(bench)
     await bench.handlers.outcomes([outcome(1), outcome(2)])
     await flush.tick()
@@ -55,6 +57,7 @@ async def test_killed_in_a_flush_nothing_is_lost_or_doubled(
     make_bench: Callable[[], Awaitable[Any]], outcome: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await make_bench()
+    await first.apply("support")
     await first.handlers.outcomes([outcome(i) for i in range(3)])
     append = traffic_table.append
 
@@ -149,6 +152,7 @@ async def test_workloads_are_kept_apart(bench: Any, outcome: Outcome) -> None:
 
 
 async def test_several_flushes_and_late_feedback(bench: Any, outcome: Outcome) -> None:
+    await bench.apply("support")
     flush = flush_of(bench)
     for start in (0, 3, 6):
         await bench.handlers.outcomes([outcome(i) for i in range(start, start + 3)])

@@ -1,12 +1,15 @@
 """Moves captured traffic and feedback from the database into the traffic tables, once each."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from headrace_events import new_id
 from headrace_ingest.adapters import capture_store, feedback_store, traffic_table
 from headrace_ingest.adapters.traffic_table import Judgement
 from headrace_ingest.core.traffic import JudgedInteraction
+from headrace_ingest.metrics import CAPTURES_ASIDE
 from headrace_ingest.settings import Capture
 from headrace_kit import Service
 
@@ -20,6 +23,7 @@ class CaptureFlush:
         self._settings = settings
         self._root = service.settings.storage.root
         self._turn = asyncio.Lock()
+        self._workloads = service.workloads
         self.unit_of_work = service.unit_of_work
         self.reading = service.reading
 
@@ -32,7 +36,8 @@ class CaptureFlush:
                     session, self._settings.flush_rows, self._settings.flush_seconds
                 )
             for workload in due:
-                await self._flush(workload)
+                if self._is_applied(workload):
+                    await self._flush(workload)
             await self._judge()
 
     async def clean(self) -> None:
@@ -40,6 +45,27 @@ class CaptureFlush:
         before = datetime.now(UTC) - timedelta(days=self._settings.keep_days)
         async with self.unit_of_work() as uow:
             await capture_store.forget(uow.session, before)
+        await self._put_aside()
+
+    def _is_applied(self, workload: str) -> bool:
+        return self._workloads.get(workload) is not None
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Keep this process from writing to the traffic tables meanwhile."""
+        async with self._turn:
+            yield
+
+    async def _put_aside(self) -> None:
+        """Drop what waited long enough for a manifest: no table for a name that anybody invents."""
+        before = datetime.now(UTC) - timedelta(hours=self._settings.unknown_hours)
+        async with self.reading() as session:
+            waiting = await capture_store.waiting_workloads(session, before)
+        for workload in waiting:
+            if not self._is_applied(workload):
+                async with self.unit_of_work() as uow:
+                    dropped = await capture_store.drop(uow.session, workload, before)
+                CAPTURES_ASIDE.labels("never_applied").inc(dropped)
 
     async def judged(self, workload: str, request_ids: list[str]) -> list[JudgedInteraction]:
         """Return these requests with their feedback; all of it is in the traffic table then."""

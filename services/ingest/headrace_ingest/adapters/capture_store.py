@@ -128,6 +128,31 @@ async def forget(session: AsyncSession, before: datetime) -> None:
     )
 
 
+async def waiting_workloads(session: AsyncSession, before: datetime) -> list[str]:
+    """Return the workloads with staged requests older than `before`."""
+    return list(
+        await session.scalars(
+            select(CaptureRow.workload)
+            .where(CaptureRow.flush_id.is_(None), CaptureRow.created_at < before)
+            .distinct()
+        )
+    )
+
+
+async def drop(session: AsyncSession, workload: str, before: datetime) -> int:
+    """Delete a workload's staged requests older than `before`; return how many there were."""
+    done = await session.execute(
+        delete(CaptureRow)
+        .where(
+            CaptureRow.workload == workload,
+            CaptureRow.flush_id.is_(None),
+            CaptureRow.created_at < before,
+        )
+        .returning(CaptureRow.request_id)
+    )
+    return len(done.all())
+
+
 async def requested_at(session: AsyncSession, request_ids: Sequence[str]) -> dict[str, datetime]:
     """Return when each of these requests was captured."""
     rows = await session.execute(

@@ -12,9 +12,6 @@ from headrace_kit.delta import one_of, open_table, read_table, table_uri
 if TYPE_CHECKING:
     import polars as pl
 
-_COMPACT_EVERY = 50
-"""Commits after which the small files are put together."""
-
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -55,9 +52,7 @@ def append(root: str, workload: str, commit_id: str, captured: Sequence[Interact
     # What was said about a request comes later.
     columns |= {name: [None] * len(captured) for name in ("rating", "correction")}
     frame = pl.DataFrame(columns, schema=_schema())
-    table = append_once(table_uri(root, "traffic", workload), frame, commit_id)
-    if table.version() and table.version() % _COMPACT_EVERY == 0:
-        table.optimize.compact()
+    append_once(table_uri(root, "traffic", workload), frame, commit_id)
 
 
 def judge(root: str, workload: str, judgements: Sequence[Judgement]) -> None:

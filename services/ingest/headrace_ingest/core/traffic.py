@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from headrace_events.inference import FeedbackGiven, InferenceCompleted, InferenceRejected, Message
+from headrace_events.text import MAX_ID_CHARS
 from headrace_ingest.core.records import RawRecord, Row, digest
 
 COMPLETED = "completed"
@@ -45,9 +46,9 @@ class JudgedInteraction:
     correction: str | None
 
 
-def is_capturable(workload: str) -> bool:
-    """Say whether traffic under this name is kept: a request may name any workload, even `../x`."""
-    return _NAME.fullmatch(workload) is not None
+def is_capturable(workload: str, request_id: str) -> bool:
+    """Say whether traffic under these names can be kept: a request may name any, even `../x`."""
+    return _NAME.fullmatch(workload) is not None and 0 < len(request_id) <= MAX_ID_CHARS
 
 
 def interaction(

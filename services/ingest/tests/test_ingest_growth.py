@@ -1,0 +1,167 @@
+"""What must not grow without bound: tables for invented names, small files, dead files."""
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+from sqlalchemy import func, select
+
+from headrace_events import Event
+from headrace_events.inference import FeedbackGiven, InferenceRejected
+from headrace_ingest.adapters import upkeep as table_upkeep
+from headrace_ingest.adapters.capture_flush import CaptureFlush
+from headrace_ingest.adapters.tables import CaptureRow
+from headrace_ingest.adapters.upkeep import TableUpkeep
+from headrace_ingest.metrics import CAPTURES_ASIDE
+from headrace_ingest.settings import Upkeep
+
+
+def aside(reason: str) -> float:
+    return CAPTURES_ASIDE.labels(reason)._value.get()
+
+
+def flush_of(bench: Any) -> CaptureFlush:
+    return CaptureFlush(bench.service, bench.service.settings.capture)
+
+
+async def staged(bench: Any) -> int:
+    async with bench.service.unit_of_work() as uow:
+        return int(await uow.session.scalar(select(func.count()).select_from(CaptureRow)))
+
+
+async def test_a_name_that_nobody_applied_has_no_table(bench: Any, outcome: Any) -> None:
+    await bench.apply("support")
+    flush = flush_of(bench)
+    await bench.handlers.outcomes([outcome(n, f"invented-{n % 4}") for n in range(40)])
+    await bench.handlers.outcomes([outcome(100 + n) for n in range(3)])
+    await flush.tick()
+    assert [path.name for path in (bench.root / "traffic").iterdir()] == ["support"]
+    # It may only be early: its manifest comes a moment later, and nothing of it was lost.
+    await bench.apply("invented-1")
+    await flush.tick()
+    assert len(bench.table("traffic", "invented-1")) == 10
+    await flush.clean()
+    assert await staged(bench) == 43
+    # Nobody applied the others within the time.
+    before = aside("never_applied")
+    async with bench.service.unit_of_work() as uow:
+        for row in await uow.session.scalars(select(CaptureRow)):
+            row.created_at = datetime.now(UTC) - timedelta(hours=2)
+    await flush.clean()
+    assert aside("never_applied") - before == 30
+    assert await staged(bench) == 13
+    assert sorted(p.name for p in (bench.root / "traffic").iterdir()) == ["invented-1", "support"]
+
+
+async def test_a_request_to_no_workload_is_counted_and_not_kept(bench: Any) -> None:
+    await bench.apply("support")
+    refused = [
+        Event.new(
+            InferenceRejected(request_id=f"r{n}", reason="unknown_workload", detail="x",
+                              stage="input"),
+            source="test", workload=name,
+        )
+        for n, name in enumerate(("invented", "support", "../x"))
+    ]  # fmt: skip
+    before = aside("unknown_workload"), aside("unfit_name")
+    await bench.handlers.outcomes(refused)
+    assert (aside("unknown_workload"), aside("unfit_name")) == (before[0] + 1, before[1] + 1)
+    assert await staged(bench) == 1
+
+
+async def test_an_id_longer_than_its_column_spoils_no_batch(bench: Any, outcome: Any) -> None:
+    await bench.handlers.outcomes([outcome(1), outcome(2, request_id="x" * 129), outcome(3)])
+    assert await staged(bench) == 2
+
+
+def upkeep_of(bench: Any, flush: CaptureFlush, **settings: Any) -> TableUpkeep:
+    workloads = bench.service.workloads.all
+    return TableUpkeep(str(bench.root), Upkeep(**settings), workloads, flush.alone)
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.parquet"))
+
+
+def age(folder: Path, hours: float) -> None:
+    """Make the files as old as if the service had run for so long."""
+    for path in files(folder):
+        os.utime(path, (time.time() - hours * 3600,) * 2)
+
+
+async def test_small_files_are_put_together_and_dead_ones_deleted(
+    bench: Any, outcome: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.apply("support")
+    flush = flush_of(bench)
+    for start in range(0, 30, 3):
+        await bench.handlers.outcomes([outcome(n) for n in range(start, start + 3)])
+        await flush.tick()
+        await bench.give("support", FeedbackGiven(request_id=f"r{start}", rating=1))
+        await flush.tick()
+    folder = bench.root / "traffic" / "support"
+    table = DeltaTable(str(folder))
+    live, there = len(table.file_uris()), len(files(folder))
+    assert live >= 10
+    assert there > live, "a merge leaves the file that it replaced"
+    # Neither counts the commits: whichever version a merge made, the small files are seen.
+    tidy = upkeep_of(bench, flush, small_files=live + 1, vacuum_seconds=0)
+    await tidy.tick()
+    assert len(DeltaTable(str(folder)).file_uris()) == live
+    tidy = upkeep_of(bench, flush, small_files=live, vacuum_seconds=0)
+    await tidy.tick()
+    assert len(DeltaTable(str(folder)).file_uris()) == 1
+    assert len(files(folder)) > 1, "somebody may be reading them"
+    monkeypatch.setattr(table_upkeep, "vacuum", vacuum_of_tomorrow)
+    (folder / "part-killed.parquet").write_bytes(b"half of a commit that never was")
+    age(folder, 30)
+    await tidy.tick()
+    assert len(files(folder)) == 1
+    rows = bench.table("traffic", "support")
+    assert rows["request_id"].n_unique() == len(rows) == 30
+    assert rows["rating"].drop_nulls().len() == 10
+
+
+def vacuum_of_tomorrow(uri: str, _settings: Upkeep) -> int:
+    # The log says when a file was removed: a moment ago, in a test.
+    table = DeltaTable(uri)
+    return len(
+        table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)
+    )
+
+
+async def test_raw_batches_outlive_the_upkeep(bench: Any, outcome: Any) -> None:
+    await bench.apply("support", feedback_batch=1)
+    flush = flush_of(bench)
+    for number in range(4):
+        await bench.handlers.outcomes([outcome(number)])
+        await bench.give("support", FeedbackGiven(request_id=f"r{number}", rating=1))
+        await bench.run_jobs()
+    age(bench.root / "raw", 100)
+    await upkeep_of(bench, flush, small_files=2, vacuum_seconds=0).tick()
+    assert DeltaTable(str(bench.root / "raw" / "support")).version() == 3
+    for version in range(4):
+        found = DeltaTable(str(bench.root / "raw" / "support"), version=version)
+        assert found.to_pyarrow_table().num_rows == version + 1
+
+
+async def test_one_table_that_fails_holds_up_no_other(
+    bench: Any, outcome: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def compact(uri: str, _settings: Upkeep) -> int:
+        seen.append(Path(uri).name)
+        if uri.endswith("one"):
+            raise OSError("the store is away")
+        return 0
+
+    monkeypatch.setattr(table_upkeep, "compact", compact)
+    for name in ("one", "two"):
+        await bench.apply(name)
+    await upkeep_of(bench, flush_of(bench)).tick()
+    assert seen == ["one", "two"]
