@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import JSON, DateTime, Index, LargeBinary, MetaData, String, event, select
+from sqlalchemy import JSON, DateTime, Index, LargeBinary, MetaData, String, event, select, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import (
@@ -24,6 +24,8 @@ from sqlalchemy.orm import (
     mapped_column,
 )
 from sqlalchemy.types import TypeDecorator
+
+from headrace_kit.additions import create_and_add
 
 
 def sqlite_url(file: Path, driver: str = "sqlite+aiosqlite") -> str:
@@ -81,13 +83,19 @@ class JobRow(KitBase):
     """Long work under a lease; `kind` and `key` name it once."""
 
     __tablename__ = "kit_jobs"
-    __table_args__ = (Index("kit_jobs_open", "kind", "state"),)
+    __table_args__ = (
+        Index("kit_jobs_waiting", "kind", "state", "created_at"),
+        Index("kit_jobs_of_cause", "kind", "cause_id"),
+        Index("kit_jobs_ended", "finished_at"),
+    )
 
     kind: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     workload: Mapped[str]
     payload: Mapped[dict[str, Any]] = mapped_column(JSON)
     cause: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    cause_id: Mapped[str | None]
+    """`cause["id"]`, to be found by."""
     state: Mapped[str] = mapped_column(default="queued")
     """queued, running, done, failed or cancelled."""
     attempt: Mapped[int] = mapped_column(default=0)
@@ -96,6 +104,8 @@ class JobRow(KitBase):
     not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     reason: Mapped[str | None]
+    gives_up: Mapped[bool | None]
+    """No attempt is left: what remains is to say so, and that did not work yet."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
@@ -194,11 +204,15 @@ class Database:
         return engine
 
     async def create(self) -> None:
-        """Create the tables that are missing."""
+        """Create the tables that are missing, and what an older release's lack (`additions`)."""
         async with self.engine.begin() as connection:
-            await connection.run_sync(KitBase.metadata.create_all)
+            added = await connection.run_sync(create_and_add, KitBase.metadata)
+            if "kit_jobs.cause_id" in added:
+                await connection.execute(
+                    update(JobRow).values(cause_id=JobRow.cause["id"].as_string())
+                )
             if self._tables is not None:
-                await connection.run_sync(self._tables.create_all)
+                await connection.run_sync(create_and_add, self._tables)
 
     async def is_empty(self) -> bool:
         """Say whether no table has a row."""

@@ -10,20 +10,23 @@ from typing import Any, Literal
 
 import structlog
 from opentelemetry.trace import SpanKind
-from sqlalchemy import or_, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_events import Event, EventData
-from headrace_events.jobs import JobFinished, JobQueued
+from headrace_events.jobs import JobFinished
+from headrace_events.monitoring import AlertRaised, AlertResolved
 from headrace_kit import telemetry
 from headrace_kit.database import Database, JobRow
-from headrace_kit.metrics import JOBS_RUNNING
+from headrace_kit.job_claims import OPEN, JobClaims
+from headrace_kit.metrics import JOB_FAILURES, JOBS_RUNNING
 from headrace_kit.unit_of_work import UnitOfWork, UnitsOfWork
 
 _LOG = structlog.get_logger(__name__)
 _POLL_SECONDS = 2.0
 _BACKOFF = (1.0, 5.0, 20.0)
-_OPEN = ("queued", "running")
+_LONGEST_BACKOFF = 60.0
+_ALERTS = "headrace"  # the workload that alerts of the chassis are of
 _Ended = Literal["done", "failed", "cancelled"]
 
 
@@ -50,6 +53,8 @@ class Job:
     cancel_requested: bool
     created_at: datetime
     finished_at: datetime | None
+    gives_up: bool | None = None
+    """No attempt is left; only its end is still to be told."""
 
     @classmethod
     def of(cls, row: JobRow) -> "Job":
@@ -81,13 +86,17 @@ Failed = Callable[[Job, str, UnitOfWork], Awaitable[None]]
 class JobContext:
     """What a worker may do with its job while it holds the lease."""
 
-    def __init__(self, job: Job, units: UnitsOfWork, owner: str) -> None:
+    def __init__(self, job: Job, units: UnitsOfWork, claims: JobClaims) -> None:
         self.job = job
         self.cancelled = False
+        self.ending = False
+        """Whether its end is being written, or is."""
+        self.lost = False
+        """Whether a heartbeat found that the job is somebody else's now."""
         self.result: dict[str, Any] = {}
         """What the job's end says about itself in the log, for a replay of the service."""
         self._units = units
-        self._owner = owner
+        self._claims = claims
         self._reports = 0
 
     async def report(self, data: EventData, *, discriminator: str | None = None) -> None:
@@ -106,17 +115,18 @@ class JobContext:
             row = await self._held(uow)
             yield uow
             _end(uow, row, "done", self.result)
+            self.ending = True
 
     async def _held(self, uow: UnitOfWork) -> JobRow:
-        row = await uow.session.get(JobRow, (self.job.kind, self.job.key), with_for_update=True)
-        if row is None or row.owner != self._owner or row.attempt != self.job.attempt:
+        row = await self._claims.held(uow.session, self.job.key, self.job.attempt)
+        if row is None:
             raise JobLost(f"{self.job.kind} {self.job.key}")
         return row
 
 
 def _end(uow: UnitOfWork, row: JobRow, state: _Ended, result: dict[str, Any]) -> None:
     row.state, row.finished_at = state, uow.at
-    row.owner = row.lease_until = None
+    row.owner = row.lease_until = row.gives_up = None
     uow.emit(
         JobFinished(
             kind=row.kind,
@@ -132,50 +142,6 @@ def _end(uow: UnitOfWork, row: JobRow, state: _Ended, result: dict[str, Any]) ->
         subject=row.key,
         discriminator=f"{row.kind}:{row.key}",
     )
-
-
-async def replay_queued(event: Event[JobQueued], uow: UnitOfWork) -> None:
-    """Write a job down again as the log has it; one that did not end runs when the service does."""
-    data = event.data
-    if await uow.session.get(JobRow, (data.kind, data.key)):
-        return
-    cause = {
-        "id": event.causationid,
-        "type": data.cause_type,
-        "traceparent": event.traceparent,
-    }
-    uow.session.add(
-        JobRow(
-            kind=data.kind,
-            key=data.key,
-            workload=event.workload,
-            payload=data.payload,
-            cause=cause if event.causationid else None,
-            created_at=event.time,
-        )
-    )
-
-
-async def replay_finished(event: Event[JobFinished], uow: UnitOfWork) -> None:
-    """End a job as the log has it."""
-    data = event.data
-    row = await uow.session.get(JobRow, (data.kind, data.key))
-    if row is None:  # it was queued before the log begins
-        return
-    row.state, row.attempt, row.payload = data.state, data.attempt, data.payload
-    row.reason, row.cancel_requested = data.reason, data.cancel_requested
-    row.finished_at = event.time
-
-
-async def job_of(uow: UnitOfWork, event: Event[Any], kind: str) -> Job | None:
-    """Return the job whose outcome an own event is; the newest, if one event caused several."""
-    rows = await uow.session.scalars(
-        select(JobRow).where(JobRow.kind == kind).order_by(JobRow.created_at.desc())
-    )
-    for row in rows:
-        if event.causationid and (row.cause or {}).get("id") == event.causationid:
-            return Job.of(row)
-    return None
 
 
 class Jobs:
@@ -199,11 +165,12 @@ class Jobs:
         self._failed = failed
         self._database = database
         self._units = units
-        self._owner = owner
-        self._lease = timedelta(seconds=lease_seconds)
+        self._claims = JobClaims(kind, database, owner, timedelta(seconds=lease_seconds))
+        self._beat_seconds = lease_seconds / 5
         self._max_attempts = max_attempts
         self._concurrency = concurrency
-        self._running: set[str] = set()
+        self._untold: dict[str, int] = {}
+        """By key, how often a job's end could not be told in a row."""
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -217,55 +184,43 @@ class Jobs:
                 for _ in range(self._concurrency):
                     group.create_task(self._loop())
         finally:
-            self._running.clear()
+            self._claims.running.clear()
 
     async def _loop(self) -> None:
         while True:
             try:
-                job = await self._claim()
-            except Exception as error:  # noqa: BLE001 - the database may be away; jobs stay in it
-                _LOG.warning("no job claimed", kind=self.kind, error=type(error).__name__)
-                job = None
-            if job is None:
-                with contextlib.suppress(TimeoutError):  # the poll interval is over
-                    async with asyncio.timeout(_POLL_SECONDS):
-                        await self._wake.wait()
-                self._wake.clear()
-                continue
-            JOBS_RUNNING.labels(self.kind).inc()
-            try:
-                await self._attempt(job)
-            finally:
-                self._running.discard(job.key)
-                JOBS_RUNNING.labels(self.kind).dec()
+                if await self.work_one():
+                    continue
+            except asyncio.CancelledError:
+                if _is_cancelled():
+                    raise
+                self._note_failure(asyncio.CancelledError())
+            except Exception as error:  # noqa: BLE001 - e.g. the database is away; jobs stay in it
+                self._note_failure(error)
+            with contextlib.suppress(TimeoutError):  # the poll interval is over
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._wake.wait()
+            self._wake.clear()
 
-    async def _claim(self) -> Job | None:
-        """Take the oldest job that is free, or whose holder is gone."""
-        now = datetime.now(UTC)
-        async with self._database.transaction() as session:
-            candidates = await session.scalars(
-                select(JobRow)
-                .where(JobRow.kind == self.kind, JobRow.state.in_(_OPEN))
-                .where(or_(JobRow.not_before.is_(None), JobRow.not_before <= now))
-                .order_by(JobRow.created_at)
-                .with_for_update(skip_locked=True)
-            )
-            for row in candidates:
-                # A job of ours that we do not run is of our killed predecessor: no need to wait.
-                ours = row.owner == self._owner and row.key not in self._running
-                if row.state == "running" and not ours and (row.lease_until or now) > now:
-                    continue
-                if row.key in self._running:
-                    continue
-                row.state, row.owner = "running", self._owner
-                row.lease_until, row.attempt = now + self._lease, row.attempt + 1
-                # Before the commit: the loop beside this one must not take it for a dead one's.
-                self._running.add(row.key)
-                return Job.of(row)
-        return None
+    def _note_failure(self, error: BaseException) -> None:
+        JOB_FAILURES.labels(self.kind).inc()
+        _LOG.error("no job is worked on", kind=self.kind, exc_info=error)
+
+    async def work_one(self) -> Job | None:
+        """Claim one job and work on it to the end of this attempt; None when none is free."""
+        row = await self._claims.claim()
+        if row is None:
+            return None
+        job = Job.of(row)
+        JOBS_RUNNING.labels(self.kind).inc()
+        try:
+            await self._attempt(job)
+        finally:
+            self._claims.running.discard(job.key)
+            JOBS_RUNNING.labels(self.kind).dec()
+        return job
 
     async def _attempt(self, job: Job) -> None:
-        context = JobContext(job, self._units, self._owner)
         parent = telemetry.context_of((job.cause or {}).get("traceparent"))
         with telemetry.span(
             f"job {self.kind}",
@@ -273,84 +228,125 @@ class Jobs:
             parent=parent,
             attributes={"headrace.job": job.key, telemetry.WORKLOAD: job.workload},
         ):
-            if job.cancel_requested:
-                await self._give_up(job, "cancelled", state="cancelled")
+            if job.gives_up or job.cancel_requested:
+                cancelled = job.cancel_requested and job.reason in (None, "cancelled")
+                reason = "cancelled" if cancelled else job.reason or "cancelled"
+                await self._give_up(job, reason, state="cancelled" if cancelled else "failed")
                 return
-            work = asyncio.create_task(self._run_work(context))
-            heartbeat = asyncio.create_task(self._heartbeat(context, work))
-            try:
-                await work
-            except asyncio.CancelledError:
-                if context.cancelled:
-                    await self._give_up(job, "cancelled", state="cancelled")
-                    return
+            await self._do(job)
+
+    async def _do(self, job: Job) -> None:
+        context = JobContext(job, self._units, self._claims)
+        work = asyncio.create_task(self._run_work(context), name=f"work {self.kind}")
+        heartbeat = asyncio.create_task(self._heartbeat(context, work), name=f"beat {self.kind}")
+        try:
+            await work
+        except asyncio.CancelledError as error:
+            if _is_cancelled():  # the process stops
                 work.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await work
-                await self._release(job)
+                await asyncio.gather(work, return_exceptions=True)
+                await self._claims.put_back(job.key, job.attempt)
                 raise
-            except JobLost:
+            if context.lost:
                 _LOG.warning("job lost to another replica", kind=self.kind, job=job.key)
-            except JobRejected as error:
-                await self._give_up(job, str(error))
-            except Exception as error:  # noqa: BLE001 - any failure of the work is retried
+            elif context.cancelled:
+                await self._give_up(job, "cancelled", state="cancelled")
+            else:  # a cancellation that nobody here asked for came out of the work
                 await self._failed_attempt(job, error)
-            finally:
-                heartbeat.cancel()
+        except JobLost:
+            _LOG.warning("job lost to another replica", kind=self.kind, job=job.key)
+        except JobRejected as error:
+            await self._give_up(job, str(error))
+        except Exception as error:  # noqa: BLE001 - any failure of the work is retried
+            await self._failed_attempt(job, error)
+        finally:
+            heartbeat.cancel()
 
     async def _run_work(self, context: JobContext) -> None:
         await self._work(context)
 
     async def _heartbeat(self, context: JobContext, work: "asyncio.Task[None]") -> None:
+        job = context.job
         while True:
-            await asyncio.sleep(self._lease.total_seconds() / 5)
+            await asyncio.sleep(self._beat_seconds)
             try:
-                async with self._database.transaction() as session:
-                    row = await session.get(JobRow, (self.kind, context.job.key))
-                    if row is None or row.state != "running":
-                        return
-                    row.lease_until = datetime.now(UTC) + self._lease
-                    cancel = row.cancel_requested
-            except Exception as error:  # noqa: BLE001 - one missed beat is not the end of the lease
+                cancel = await self._claims.renew(job.key, job.attempt)
+            except Exception as error:  # noqa: BLE001 - see below
+                # While the database is away nobody else can claim the job either. Should the
+                # lease run out, the next beat that gets through says whether it is still ours.
                 _LOG.warning("missed a heartbeat", kind=self.kind, error=type(error).__name__)
                 continue
+            if cancel is None and context.ending:
+                return
+            if cancel is None:
+                context.lost = True
+                work.cancel()
+                return
             if cancel and not context.cancelled:
                 context.cancelled = True
                 work.cancel()
 
-    async def _failed_attempt(self, job: Job, error: Exception) -> None:
+    async def _failed_attempt(self, job: Job, error: BaseException) -> None:
         reason = f"{type(error).__name__} at attempt {job.attempt} of {self._max_attempts}"
         _LOG.error("job failed", kind=self.kind, job=job.key, reason=reason, exc_info=error)
         if job.attempt >= self._max_attempts:
             await self._give_up(job, reason)
             return
         wait = _BACKOFF[min(job.attempt, len(_BACKOFF)) - 1]
-        async with self._database.transaction() as session:
-            row = await session.get(JobRow, (self.kind, job.key))
-            if row and row.owner == self._owner:
-                row.state, row.owner, row.lease_until = "queued", None, None
-                row.reason = reason
-                row.not_before = datetime.now(UTC) + timedelta(seconds=wait)
+        await self._claims.put_back(job.key, job.attempt, reason=reason, wait=wait)
 
     async def _give_up(self, job: Job, reason: str, state: _Ended = "failed") -> None:
         _LOG.error("job given up", kind=self.kind, job=job.key, reason=reason)
+        try:
+            await self._tell_end(job, reason, state)
+        except Exception as error:  # noqa: BLE001 - whatever it was: the end is told later
+            await self._hold_end(job, reason, error)
+        else:
+            self._untold.pop(job.key, None)
+
+    async def _tell_end(self, job: Job, reason: str, state: _Ended) -> None:
         now = datetime.now(UTC)
         async with self._units.begin(job.causing_event(), job.workload, now) as uow:
-            row = await uow.session.get(JobRow, (self.kind, job.key))
-            if row is None or row.owner != self._owner:
+            row = await self._claims.held(uow.session, job.key, job.attempt)
+            if row is None:
                 return
             row.reason = reason
             if self._failed:
                 await self._failed(job, reason, uow)
             _end(uow, row, state, {})
+            if job.gives_up and not await self._held_ends(uow.session):
+                uow.emit(AlertResolved(name=self._alert), workload=_ALERTS)
 
-    async def _release(self, job: Job) -> None:
-        """Give the job back at a graceful stop, so that the next process takes it at once."""
-        async with self._database.transaction() as session:
-            row = await session.get(JobRow, (self.kind, job.key))
-            if row and row.owner == self._owner:
-                row.state, row.owner, row.lease_until = "queued", None, None
-                row.attempt -= 1
+    async def _hold_end(self, job: Job, reason: str, error: Exception) -> None:
+        """Keep a job whose end cannot be told, out of the way of the others, and raise an alert.
+
+        The end is never left out: others wait for its event. It is tried for ever, ever more
+        seldom; the work itself is not done again.
+        """
+        times = self._untold[job.key] = self._untold.get(job.key, 0) + 1
+        wait = min(_LONGEST_BACKOFF, _BACKOFF[0] * 2.0 ** min(times - 1, 10))
+        JOB_FAILURES.labels(self.kind).inc()
+        _LOG.error(
+            "a job's end cannot be told", kind=self.kind, job=job.key, times=times, exc_info=error
+        )
+        async with self._units.begin(workload=_ALERTS) as uow:
+            row = await self._claims.held(uow.session, job.key, job.attempt)
+            if row is None:
+                return
+            if not row.gives_up:
+                what = f"the end of a {self.kind} job cannot be told: {type(error).__name__}"
+                uow.emit(AlertRaised(name=self._alert, severity="critical", summary=what))
+            row.state, row.owner, row.lease_until = "queued", None, None
+            row.gives_up, row.reason = True, reason
+            row.not_before = datetime.now(UTC) + timedelta(seconds=wait)
+
+    @property
+    def _alert(self) -> str:
+        return f"job-end/{self.kind}"
+
+    async def _held_ends(self, session: AsyncSession) -> int:
+        held = select(func.count()).where(JobRow.kind == self.kind, JobRow.gives_up.is_(True))
+        return await session.scalar(held.where(JobRow.state.in_(OPEN))) or 0
 
     async def cancel(self, key: str) -> bool:
         """Ask a job to stop; return whether it was still open."""
@@ -363,7 +359,7 @@ class Jobs:
     async def cancel_in(self, session: AsyncSession, key: str) -> bool:
         """Ask a job to stop, in the transaction of a handler."""
         row = await session.get(JobRow, (self.kind, key))
-        if row is None or row.state not in _OPEN:
+        if row is None or row.state not in OPEN:
             return False
         row.cancel_requested = True
         return True
@@ -384,3 +380,9 @@ class Jobs:
                 .limit(limit)
             )
             return [Job.of(row) for row in rows]
+
+
+def _is_cancelled() -> bool:
+    """Say whether somebody cancelled this task: libraries let cancellations of their own out."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

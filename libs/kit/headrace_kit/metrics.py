@@ -41,6 +41,11 @@ BACKGROUND_FAILURES = Counter(
 LOOP_LAG = Gauge(
     "headrace_event_loop_lag_seconds", "Longest delay of the event loop in the last half minute"
 )
+JOB_FAILURES = Counter(
+    "headrace_job_failures_total",
+    "Claims, and ends of jobs, that could not be written or told",
+    ["kind"],
+)
 JOBS_RUNNING = Gauge("headrace_jobs_running", "Leased jobs at work here", ["kind"])
 HTTP_REQUESTS = Counter(
     "headrace_http_requests_total", "HTTP requests", ["method", "route", "status"]

@@ -30,7 +30,8 @@ from headrace_kit.dead_letters import DeadLetterLimitExceeded, DeadLetters
 from headrace_kit.hot_path import HotPath
 from headrace_kit.http import make_api
 from headrace_kit.inbox import forget_old_ids, shortest_memory
-from headrace_kit.jobs import Failed, Job, Jobs, Work, replay_finished, replay_queued
+from headrace_kit.job_log import forget_ended_jobs, replay_finished, replay_queued
+from headrace_kit.jobs import Failed, Job, Jobs, Work
 from headrace_kit.leases import forget_old_leases, new_owner
 from headrace_kit.loop_watch import LoopWatch
 from headrace_kit.metrics import CONSUMER_HALTED
@@ -461,10 +462,16 @@ class Service:
                 f"HEADRACE_DATABASE__INBOX_DAYS is {keep.days}, and a topic and its dead letters "
                 f"may give an event back for {shortest_memory().days} days: set at least as many"
             )
+        if self.settings.database.jobs_days < self.settings.database.inbox_days:
+            raise ValueError(
+                "HEADRACE_DATABASE__JOBS_DAYS is less than HEADRACE_DATABASE__INBOX_DAYS: an event "
+                "that comes again would enqueue its job again"
+            )
 
     async def _clean(self) -> None:
         while True:  # at start first: a service may never live for an hour
             await forget_old_ids(self.database, timedelta(days=self.settings.database.inbox_days))
+            await forget_ended_jobs(self.database, timedelta(days=self.settings.database.jobs_days))
             await forget_old_leases(self.database, _OLD_LEASE)
             await asyncio.sleep(_CLEANING_SECONDS)
 

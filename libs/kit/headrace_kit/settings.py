@@ -54,6 +54,9 @@ class Database(BaseModel):
     url: str = "sqlite+aiosqlite:///headrace.db"
     inbox_days: float = 61.0
     """How long handled event ids are kept: twice the longest retention of a topic, or longer."""
+    jobs_days: float = 90.0
+    """How long ended jobs are kept. No less than `inbox_days`: an event that comes again would
+    enqueue its job again."""
 
 
 class Storage(BaseModel):

@@ -21,7 +21,7 @@ _MOST_JOBS = 1000
 _LEFT_OUT = {"kit_outbox", "kit_leases"}
 _UNTOLD: dict[str, set[str]] = {
     "kit_inbox": {"handled_at"},
-    "kit_jobs": {"owner", "lease_until", "not_before"},
+    "kit_jobs": {"owner", "lease_until", "not_before", "gives_up"},
 }
 
 Dump = dict[str, list[dict[str, Any]]]
@@ -96,11 +96,8 @@ class Life:
         raise AssertionError("there is always another job")
 
     async def _work_one(self, jobs: Any) -> bool:
-        job = await jobs._claim()
-        if job is None:
+        if not await jobs.work_one():
             return False
-        await jobs._attempt(job)
-        jobs._running.discard(job.key)
         await self.publish()
         return True
 

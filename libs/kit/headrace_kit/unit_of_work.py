@@ -156,6 +156,7 @@ class UnitOfWork:
                     if cause
                     else None
                 ),
+                cause_id=cause.id if cause else None,
                 created_at=queued.time,
             )
         )

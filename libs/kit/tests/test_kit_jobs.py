@@ -150,19 +150,6 @@ async def test_a_dead_workers_job_goes_to_another_when_its_lease_is_out(database
     assert job.attempt == 2
 
 
-async def test_a_restarted_process_takes_its_own_job_at_once(database, units) -> None:
-    await leased(database, "a", timedelta(hours=1))
-
-    async def work(ctx: JobContext) -> None:
-        async with ctx.finish():
-            pass
-
-    jobs = make(database, units, work, owner="a")
-    async with Running(jobs):
-        job = await wait_for(jobs, "done")
-    assert job.attempt == 2
-
-
 async def test_a_worker_that_lost_its_lease_has_no_say(database, units) -> None:
     lost = []
 

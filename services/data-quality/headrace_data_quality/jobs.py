@@ -10,7 +10,7 @@ from headrace_data_quality.core.versions import Plan, Trigger
 from headrace_events.data import DatasetCurated, DatasetRejected
 from headrace_events.workload import Data
 from headrace_kit import Event, Job, JobContext, Service, UnitOfWork
-from headrace_kit.jobs import job_of
+from headrace_kit.job_log import job_of
 
 KIND = "curation"
 

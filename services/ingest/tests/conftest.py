@@ -55,9 +55,7 @@ class Bench:
         """Run all jobs that can be claimed now; return them as they ended."""
         jobs = self.service._jobs[KIND]
         keys = []
-        while job := await jobs._claim():
-            await jobs._attempt(job)
-            jobs._running.discard(job.key)
+        while job := await jobs.work_one():
             keys.append(job.key)
         return [job for key in keys if (job := await jobs.get(key))]
 

@@ -9,7 +9,7 @@ from headrace_events.monitoring import AlertRaised
 from headrace_events.references import ModelRef
 from headrace_events.training import TrainingCompleted
 from headrace_kit import Event, Job, JobContext, JobRejected, UnitOfWork
-from headrace_kit.jobs import job_of
+from headrace_kit.job_log import job_of
 from headrace_registry.adapters import versions
 from headrace_registry.core.registration import ArtefactRefused, Candidate, ModelStore, register
 from headrace_registry.core.versions import Version
