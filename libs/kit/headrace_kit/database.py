@@ -67,6 +67,9 @@ class OutboxRow(KitBase):
     headers: Mapped[dict[str, str]] = mapped_column(JSON)
     body: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    refused: Mapped[str | None]
+    """Class of the error for which the broker will never take it; no longer sent, kept to be seen.
+    Tried again at the next start."""
 
 
 class InboxRow(KitBase):

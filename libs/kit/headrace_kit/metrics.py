@@ -22,6 +22,9 @@ OUTBOX_ROWS = Gauge("headrace_outbox_rows", "Events written but not yet publishe
 OUTBOX_OLDEST = Gauge(
     "headrace_outbox_oldest_age_seconds", "Age of the oldest event written but not yet published"
 )
+OUTBOX_REFUSED = Gauge(
+    "headrace_outbox_refused_rows", "Events that the broker will never take; kept in the outbox"
+)
 CONSUMER_HALTED = Gauge(
     "headrace_consumer_halted", "1 when the consumer stopped at its dead-letter limit"
 )

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_events import Event, EventData
 from headrace_events.jobs import JobFinished, JobQueued
-from headrace_events.monitoring import AlertRaised
+from headrace_events.monitoring import AlertRaised, AlertResolved
 from headrace_events.workload import WorkloadApplied
 from headrace_kit import logs, telemetry
 from headrace_kit.background import Background
@@ -103,7 +103,7 @@ class Service:
         self._background = Background()
         self._loop_watch = LoopWatch()
         self._periodic: dict[str, Periodic] = {}
-        self.every(_OUTBOX_LOOK_SECONDS, self._relay.look, name="outbox look")
+        self.every(_OUTBOX_LOOK_SECONDS, self._look_at_outbox, name="outbox look")
         # Another replica may have taken a manifest in.
         self.every(_WORKLOADS_LOOK_SECONDS, self._look_at_workloads, name="workloads look")
         self._start_hooks: list[Hook] = []
@@ -113,6 +113,7 @@ class Service:
         self._ready_checks: dict[str, Callable[[], bool]] = {}
         self._started = False
         self._halted = False
+        self._outbox_alert = False
         self._stopping = asyncio.Event()
         self._draining = False
         self._http: uvicorn.Server | None = None
@@ -306,7 +307,11 @@ class Service:
         """Return what /readyz tells beside its checks."""
         lag = round(self._relay.lag_seconds(), 1)
         told: dict[str, Any] = {
-            "outbox": {"rows": self._relay.waiting, "oldest_seconds": lag},
+            "outbox": {
+                "rows": self._relay.waiting,
+                "oldest_seconds": lag,
+                "refused": self._relay.refused,
+            },
             "event_loop": {"lag_seconds": round(self._loop_watch.worst(), 3)},
         }
         if failing := self._failing():
@@ -381,6 +386,8 @@ class Service:
         self._check_memory()
         await self.database.create()
         await self.workloads.load(self.database)
+        # There was an alert for these; it ends when they are published.
+        self._outbox_alert = await self._relay.try_refused_again() > 0
         await self._producer.start()
         control = self._subscribe()
         for hook in self._start_hooks:
@@ -474,6 +481,20 @@ class Service:
             await forget_ended_jobs(self.database, timedelta(days=self.settings.database.jobs_days))
             await forget_old_leases(self.database, _OLD_LEASE)
             await asyncio.sleep(_CLEANING_SECONDS)
+
+    async def _look_at_outbox(self) -> None:
+        await self._relay.look()
+        refused = self._relay.refused
+        if bool(refused) == self._outbox_alert:
+            return
+        name = f"outbox-refused/{self.name}"
+        what = f"the broker will never take {refused} events of {self.name}; its log says why"
+        async with self.unit_of_work(workload="headrace") as uow:
+            if refused:
+                uow.emit(AlertRaised(name=name, severity="critical", summary=what))
+            else:
+                uow.emit(AlertResolved(name=name))
+        self._outbox_alert = bool(refused)
 
     async def _look_at_workloads(self) -> None:
         await self.workloads.refresh(self.database)

@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from aiokafka.errors import MessageSizeTooLargeError
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from headrace_events import Event, new_id
-from headrace_events.data import RecordsRejected
-from headrace_kit import inbox
+from headrace_events import Event, new_id, topics
+from headrace_events.data import DatasetRejected, RecordsRejected
+from headrace_events.monitoring import AlertRaised, AlertResolved
+from headrace_kit import Service, ServiceSettings, inbox
 from headrace_kit.database import Database, InboxRow, LeaseRow, OutboxRow
 from headrace_kit.inbox import forget_old_ids, shortest_memory
 from headrace_kit.metrics import OUTBOX_OLDEST, OUTBOX_ROWS
@@ -170,6 +172,127 @@ async def test_a_refused_event_holds_back_its_key_and_no_other(database, units) 
     assert broker.by_key["b"] == ["b1", "b2"]
     first = list(dict.fromkeys(broker.by_key["a"]))
     assert first[0] == "a1" and await left(database) == []
+
+
+async def test_a_refused_key_holds_only_its_own_rows_however_many_they_are(database, units) -> None:
+    await emit(units, "a", *(f"a{n}" for n in range(450)))
+    await emit(units, "b", "b1", "b2")
+    broker = Broker()
+    broker.refused = {f"a{n}" for n in range(450)}
+    relay = Relay(database, broker.send, "r")
+    running = asyncio.create_task(relay.run())
+    async with asyncio.timeout(10):
+        await until(lambda: broker.by_key["b"] == ["b1", "b2"])
+    for number in range(3):  # and it is not read again and again
+        await emit(units, "b", f"later{number}")
+    await until(lambda: len(broker.by_key["b"]) == 5)
+    assert relay._keys.times((topics.RECORDS, "a")) < 6
+    broker.refused = set()
+    await until(lambda: drained(database))
+    assert list(dict.fromkeys(broker.by_key["a"])) == [f"a{n}" for n in range(450)]
+    assert await ended(running)
+
+
+async def test_a_topic_that_kafka_does_not_know_keeps_no_other_waiting(
+    database, units, monkeypatch
+) -> None:
+    monkeypatch.setattr("headrace_kit.relay._HAND_OVER_SECONDS", 3.0)
+    broker, missing, asked = Broker(), True, []
+
+    async def send(topic: str, key: bytes, body: bytes, headers: dict[str, str]):
+        if topic == topics.DATASETS:
+            asked.append(asyncio.get_running_loop().time())
+            if missing:  # as aiokafka waits for the topic's metadata
+                await asyncio.sleep(40)
+            future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            future.set_result(None)
+            return future
+        return await broker.send(topic, key, body, headers)
+
+    relay = Relay(database, send, "r")
+    running = asyncio.create_task(relay.run())
+    for key in "abc":
+        async with units.begin(workload=key) as uow:
+            uow.emit(DatasetRejected(batches=(), reason="r"))
+    for number in range(4):
+        await emit(units, "a", str(number))
+        relay.wake()
+        async with asyncio.timeout(2.5):
+            await until(lambda number=number: str(number) in broker.by_key["a"])
+        await asyncio.sleep(0.5)
+    assert len(asked) <= 2  # one wait for the topic, not one a key
+    missing = False
+
+    async def nothing_left() -> bool:
+        async with database.reading() as session:
+            return not await session.scalar(select(func.count()).select_from(OutboxRow))
+
+    await until(nothing_left)
+    assert await ended(running)
+
+
+async def test_an_event_that_is_too_large_is_kept_aside_and_holds_nobody(database, units) -> None:
+    await emit(units, "a", "a1", "large", "a2")
+    await emit(units, "b", "b1")
+    broker, limit = Broker(), ["large"]
+    sent: list[tuple[str, asyncio.Future[object]]] = []
+
+    async def send(topic: str, key: bytes, body: bytes, headers: dict[str, str]):
+        """Refuse the batch, and in it all that was handed over at the same time."""
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        sent.append((RecordsRejected.model_validate_json(body).reason, future))
+
+        async def answer() -> None:
+            await asyncio.sleep(0.05)
+            batch, sent[:] = list(sent), []
+            for reason, one in batch:
+                if any(r in limit for r, _ in batch):
+                    one.set_exception(MessageSizeTooLargeError())
+                else:
+                    broker.by_key["all"].append(reason)
+                    one.set_result(None)
+
+        if len(sent) == 1:
+            answering.append(asyncio.create_task(answer()))
+        return future
+
+    answering: list[asyncio.Task[None]] = []
+    relay = Relay(database, send, "r")
+    await relay.publish_batch()
+    assert broker.by_key["all"] == ["a1", "a2", "b1"]
+    assert await left(database) == ["large"]
+    await relay.look()
+    assert (relay.waiting, relay.refused) == (0, 1)
+    assert await relay.publish_batch() == 0  # it is not sent again and again
+    limit.clear()
+    assert await relay.try_refused_again() == 1
+    assert await relay.publish_batch() == 1
+    assert await left(database) == []
+
+
+async def test_an_event_that_is_never_taken_raises_an_alert_that_ends_with_it(
+    tmp_path,
+) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}/service.db"
+    service = Service("data-quality", ServiceSettings(database={"url": url}))
+    await service.database.create()
+    await emit(service._units, "a", "1")
+    async with service.database.transaction() as session:
+        await session.execute(update(OutboxRow).values(refused="MessageSizeTooLargeError"))
+
+    async def alerts() -> list[str]:
+        async with service.database.reading() as session:
+            rows = await session.scalars(select(OutboxRow).order_by(OutboxRow.seq))
+            return [row.type for row in rows if row.topic == topics.ALERTS]
+
+    await service._look_at_outbox()
+    await service._look_at_outbox()
+    assert await alerts() == [AlertRaised.TYPE]
+    assert service.details()["outbox"]["refused"] == 1
+    await service._relay.try_refused_again()
+    await service._look_at_outbox()
+    assert await alerts() == [AlertRaised.TYPE, AlertResolved.TYPE]
+    await service.database.close()
 
 
 async def test_a_relay_that_lost_its_lease_repeats_but_never_reorders(database, units) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from headrace_data_quality import events
 from headrace_data_quality.app import build
@@ -21,7 +21,7 @@ from headrace_events.monitoring import DriftDetected
 from headrace_events.references import TableRef
 from headrace_events.workload import Manifest, WorkloadApplied
 from headrace_kit import Job, Service
-from headrace_kit.database import OutboxRow
+from headrace_kit.database import JobRow, OutboxRow
 
 
 def land(root: Path, workload: str, batch_id: str, rows: list[tuple[str, ...]]) -> RecordsLanded:
@@ -126,6 +126,9 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[Ben
         service = build(settings)
         await service.database.create()
         await service.workloads.load(service.database)
+        async with service.database.transaction() as session:
+            # The one before is dead, though this test's process lives: its leases are out.
+            await session.execute(update(JobRow).values(lease_until=None))
         services.append(service)
         return Bench(service)
 
