@@ -31,7 +31,10 @@ class Client:
             bootstrap_servers=bootstrap, acks="all", enable_idempotence=True
         )
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=100
+            isolation_level="read_committed",  # as a product reads
+            bootstrap_servers=bootstrap,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=100,
         )
         self._messages = (Message(role="user", content=text),)
         self._waiting: dict[bytes, asyncio.Future[None]] = {}

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
 from headrace_events import EventData, InvalidEvent, RawEvent, parse
 from headrace_events.topics import BY_NAME, dlq
+from headrace_kafka import Consumer
 
 _DLQ_PREFIX = dlq("")
 
@@ -122,7 +123,7 @@ async def read_log(bootstrap: str, names: Sequence[str] = tuple(BY_NAME)) -> Eve
     partitions = [
         TopicPartition(name, number) for name in names for number in range(BY_NAME[name].partitions)
     ]
-    consumer = AIOKafkaConsumer(
+    consumer = Consumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

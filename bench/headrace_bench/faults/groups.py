@@ -5,10 +5,11 @@ from collections import defaultdict
 from types import TracebackType
 from typing import Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from headrace_events.topics import BY_NAME
+from headrace_kafka import Consumer
 
 PREFIX = "headrace."
 
@@ -26,9 +27,7 @@ class Groups:
 
     async def __aenter__(self) -> Self:
         self._admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, enable_auto_commit=False
-        )
+        self._consumer = Consumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False)
         await self._admin.start()
         await self._consumer.start()
         return self

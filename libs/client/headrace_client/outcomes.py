@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from headrace_client.errors import ConnectionLost, Unreachable
@@ -16,6 +16,7 @@ from headrace_events.inference import (
     InferencePartCompleted,
     InferenceRejected,
 )
+from headrace_kafka import Consumer
 
 _LOG = logging.getLogger(__name__)
 _TOPICS = (topics.INFERENCE_COMPLETED, topics.INFERENCE_PARTS)
@@ -58,7 +59,7 @@ class Outcomes:
     """One reader for all requests of a client, from the topics' ends on, in no consumer group."""
 
     def __init__(self, bootstrap_servers: str) -> None:
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = Consumer(
             *_TOPICS,
             bootstrap_servers=bootstrap_servers,
             group_id=None,

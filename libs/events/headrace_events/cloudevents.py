@@ -26,6 +26,9 @@ _REQUIRED = ("id", "source", "type", "specversion")
 _OPTIONAL = ("subject", "time", "dataschema", "datacontenttype")
 _KNOWN = frozenset({*_REQUIRED, *_OPTIONAL, *EXTENSIONS, *TRACE_HEADERS})
 _KEPT = ("id", "source", "subject", "time", *EXTENSIONS, *TRACE_HEADERS)
+# W3C has at least 512 characters of tracestate passed on; each event after this one carries it.
+_MOST_TRACE_BYTES = 4096
+_OURS = frozenset({"content-type", *(f"ce_{name}" for name in _KNOWN), *TRACE_HEADERS})
 _NAME = re.compile(r"[a-z0-9]+")
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+\s*(;.*)?", re.ASCII)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -33,28 +36,23 @@ _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def parse(headers: Mapping[str, str | bytes], value: bytes | None) -> RawEvent:
-    """Read a Kafka record; raise InvalidEvent, never quoting a value, if it is no CloudEvent."""
-    try:
-        text = {
-            k.lower(): v.decode() if isinstance(v, bytes) else str(v) for k, v in headers.items()
-        }
-    except UnicodeDecodeError:
-        raise InvalidEvent("a header is not UTF-8") from None
+def parse(headers: Mapping[str, str | bytes | None], value: bytes | None) -> RawEvent:
+    """Read a Kafka record; raise InvalidEvent, never quoting a value, if it is no CloudEvent.
+
+    Headers that are not CloudEvents' or the trace's are somebody else's: they are not even decoded.
+    """
+    text, trace = _ours(headers)
     content_type = text.get("content-type", "")
     payload: Any
     if content_type.lower().startswith(_CLOUDEVENTS):
         attributes, payload = _structured(content_type, value)
     else:
-        # A header without a value stands for an attribute that is not there.
-        attributes = {k[3:]: v for k, v in text.items() if k.startswith("ce_") and v}
+        attributes = {k[3:]: v for k, v in text.items() if k.startswith("ce_")}
         attributes["datacontenttype"] = content_type or CONTENT_TYPE
         payload = value or b""
     _check(attributes)
     # Trace context: the record's own headers, or the extension of a structured event.
-    for name in TRACE_HEADERS:
-        if text.get(name):
-            attributes[name] = text[name]
+    attributes.update(trace)
     kept: dict[str, Any] = {name: attributes[name] for name in _KEPT if attributes.get(name)}
     kept.setdefault("workload", "")
     kept.setdefault("subject", kept["workload"])
@@ -65,6 +63,29 @@ def parse(headers: Mapping[str, str | bytes], value: bytes | None) -> RawEvent:
         payload=payload,
         datacontenttype=attributes.get("datacontenttype", CONTENT_TYPE),
     )
+
+
+def _ours(headers: Mapping[str, str | bytes | None]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the headers that CloudEvents has, and those of the trace.
+
+    A header without a value stands for an attribute that is not there. A trace that cannot be read
+    is no reason to refuse an event: W3C has it dropped.
+    """
+    text: dict[str, str] = {}
+    trace: dict[str, str] = {}
+    try:
+        for given, value in headers.items():
+            if not value:
+                continue
+            name = given if given in _OURS else given.lower()
+            if name in TRACE_HEADERS:
+                if len(value) <= _MOST_TRACE_BYTES and value.isascii():
+                    trace[name] = value.decode() if isinstance(value, bytes) else value
+            elif name in _OURS or name.startswith("ce_"):
+                text[name] = value.decode() if isinstance(value, bytes) else str(value)
+    except UnicodeDecodeError:
+        raise InvalidEvent("a header is not UTF-8") from None
+    return text, trace
 
 
 def _structured(content_type: str, value: bytes | None) -> tuple[dict[str, Any], Any]:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import ConsumerRecord
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from headrace_events import Event, EventData, InvalidEvent, parse
+from headrace_kafka import Consumer
 from headrace_kit.metrics import EVENTS_HANDLED, NOTICES_PASSED_OVER
 from headrace_kit.silence import give_up
 
@@ -46,7 +47,7 @@ class Broadcast:
     async def start(self) -> None:
         """Stand where the wanted time begins."""
         names = self.topics
-        self._consumer = AIOKafkaConsumer(*names, group_id=None, **self._options)
+        self._consumer = Consumer(*names, group_id=None, **self._options)
         await self._consumer.start()
         since = int((time.time() - self._since_seconds) * 1000)
         partitions = list(self._consumer.assignment())

@@ -3,12 +3,16 @@
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from faststream import AckPolicy
+from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
 
+from headrace_kafka import Consumer
+from headrace_kit.held import Lane
 from headrace_kit.metrics import REBALANCES
 from headrace_kit.settings import Kafka
 from headrace_kit.silence import Silence, give_up, join_anew
@@ -31,9 +35,20 @@ async def _undecoded(message: KafkaMessage) -> Any:
     return message.raw_message
 
 
+class _Broker(KafkaBroker):
+    """FastStream's broker with our consumer: one that reads past what cannot be read."""
+
+    async def _connect(self) -> Any:
+        await super()._connect()
+        config = self.config.broker_config
+        made: Any = config.builder  # by `_connect`, and so replaced behind it
+        config.builder = partial(Consumer, **made.keywords)
+        return config.builder
+
+
 def make_broker(settings: Kafka, client_id: str) -> KafkaBroker:
     """Make the broker; nothing connects before its start."""
-    return KafkaBroker(
+    return _Broker(
         settings.bootstrap_servers,
         client_id=client_id,
         allow_auto_create_topics=False,
@@ -48,6 +63,7 @@ def _consumer_options(settings: Kafka, instance: str) -> dict[str, Any]:
         # Offsets move only after the work: FastStream's default acknowledges first.
         "ack_policy": AckPolicy.NACK_ON_ERROR,
         "auto_offset_reset": "earliest",
+        "isolation_level": "read_committed",  # else FastStream asks for its own default
         **membership(settings, instance),
         "max_partition_fetch_bytes": 4 * settings.max_record_bytes,
         "parser": _keep_record,
@@ -70,6 +86,7 @@ class ControlSubscriber(ConsumerRebalanceListener):  # type: ignore[misc] # aiok
     ) -> None:
         self._handler = handler
         self._group = group
+        self.lane = Lane(group)
         self._settings = settings
         self._joined = False
         self._busy = False
@@ -81,7 +98,9 @@ class ControlSubscriber(ConsumerRebalanceListener):  # type: ignore[misc] # aiok
     async def _on_record(self, record: Any) -> None:
         self._busy = True
         try:
-            await self._handler(record)
+            # FastStream drops what a handler raises, and seeks back to the record at once.
+            if not await self.lane.work(self._handler, record):
+                raise NackMessage  # halted, and now stopped: the record is not done
         finally:
             self._busy = False
 

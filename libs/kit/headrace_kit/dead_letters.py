@@ -1,27 +1,30 @@
 """Dead letters: a record that cannot be handled goes aside, with where it came from.
 
-Key, value and headers stay as they were; the added headers never hold a user's text.
+Key, value and headers stay as they were, where the topic takes so much (see `letters`); the added
+headers never hold a user's text.
 """
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
 from aiokafka import ConsumerRecord
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from headrace_events import topics
+from headrace_kafka import DEFAULT_MOST_BYTES, UnreadableRecord
+from headrace_kit.letters import HEADER_PREFIX, Headers, Letter, letters_of
 from headrace_kit.metrics import DEAD_LETTERS
+
+__all__ = ["HEADER_PREFIX", "DeadLetterLimitExceeded", "DeadLetters", "SendRaw"]
 
 _LOG = structlog.get_logger(__name__)
 _WINDOW_SECONDS = 60.0
-HEADER_PREFIX = "headrace_dlq_"
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
-SendRaw = Callable[
-    [str, bytes | None, bytes | None, Sequence[tuple[str, bytes]]], Awaitable[object]
-]
+SendRaw = Callable[[str, bytes | None, bytes | None, Headers], Awaitable[object]]
 
 
 class DeadLetterLimitExceeded(RuntimeError):
@@ -36,13 +39,17 @@ class DeadLetters:
         self._send = send
         self._limit = limit
         self._recent: deque[float] = deque()
+        topic = topics.BY_NAME.get(topics.dlq(service))
+        # Learnt to be less where the broker refuses: the topic may be older than this release.
+        self._most_bytes = (topic and topic.max_message_bytes) or DEFAULT_MOST_BYTES
 
     async def write(
         self, record: "ConsumerRecord[Any, Any]", error: Exception, attempts: int
     ) -> None:
-        """Send the untouched record to the service's dead-letter topic; await the broker.
+        """Send the record to the service's dead-letter topic; await the broker.
 
-        Raises DeadLetterLimitExceeded, before writing, when the limit within a minute is passed.
+        Raises DeadLetterLimitExceeded, before writing, when the limit within a minute is passed,
+        and whatever keeps the broker from taking the letter: then the record is not set aside.
         """
         now = time.monotonic()
         while self._recent and now - self._recent[0] > _WINDOW_SECONDS:
@@ -52,33 +59,38 @@ class DeadLetters:
                 f"{len(self._recent)} dead letters within a minute; fix the cause, then restart "
                 f"{self._service}: it goes on where it stopped"
             )
-        origin = {
-            "topic": record.topic,
-            "partition": str(record.partition),
-            "offset": str(record.offset),
-            "error": type(error).__name__,
-            "attempts": str(attempts),
-            "service": self._service,
-            "time": datetime.now(UTC).isoformat(),
-        }
-        headers = [
-            # One that was replayed with its headers left on must not have two origins.
-            *((k, v) for k, v in record.headers if not k.startswith(HEADER_PREFIX)),
-            *((f"{HEADER_PREFIX}{k}", v.encode()) for k, v in origin.items()),
-        ]
+        name = record.error if isinstance(record, UnreadableRecord) else type(error).__name__
         # Counted before it is sent: others are written at the same time.
         self._recent.append(now)
         try:
-            await self._send(topics.dlq(self._service), record.key, record.value, headers)
+            letter = await self._send_what_fits(record, name, attempts)
         except BaseException:
             self._recent.remove(now)
             raise
-        DEAD_LETTERS.labels(record.topic, type(error).__name__).inc()
+        DEAD_LETTERS.labels(record.topic, name).inc()
         _LOG.error(
             "dead-lettered",
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
-            error=type(error).__name__,
+            error=name,
             attempts=attempts,
+            whole=letter.value == record.value and not isinstance(record, UnreadableRecord),
         )
+
+    async def _send_what_fits(
+        self, record: "ConsumerRecord[Any, Any]", error: str, attempts: int
+    ) -> Letter:
+        *longer, last = letters_of(record, error, attempts, self._service)
+        topic = topics.dlq(self._service)
+        for letter in longer:
+            if letter.size > self._most_bytes:
+                continue
+            try:
+                await self._send(topic, letter.key, letter.value, letter.headers)
+            except _TOO_LARGE:
+                self._most_bytes = letter.size - 1
+            else:
+                return letter
+        await self._send(topic, last.key, last.value, last.headers)
+        return last

@@ -7,6 +7,7 @@ from typing import Any
 from headrace_events import EventData
 from headrace_kit.broadcast import Broadcast, Heard
 from headrace_kit.dead_letters import DeadLetters
+from headrace_kit.held import Lane
 from headrace_kit.retries import RetryPolicy
 from headrace_kit.settings import Kafka
 from headrace_kit.stream import PublishAll, Stream, StreamHandler
@@ -94,6 +95,11 @@ class HotPath:
         )
         self.broadcasts.append(broadcast)
         self.models |= broadcast.models
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """How each consumer gets on."""
+        return [consumer.lane for consumer in self._lanes]
 
     async def start(self) -> None:
         """Begin to read."""

@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
 from headrace_events.topics import BY_NAME
+from headrace_kafka import Consumer
 
 _POLL_MS = 500
 _AT_ONCE = 500
@@ -19,7 +20,7 @@ _AT_ONCE = 500
 
 async def end_offsets(bootstrap: str, names: list[str]) -> dict[TopicPartition, int]:
     """Return where each partition of the topics ends now."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    consumer = Consumer(bootstrap_servers=bootstrap)
     await consumer.start()
     try:
         partitions = [TopicPartition(n, p) for n in names for p in range(BY_NAME[n].partitions)]
@@ -35,7 +36,7 @@ async def read_log(
     bootstrap: str, ends: Mapping[TopicPartition, int]
 ) -> AsyncIterator["ConsumerRecord[Any, Any]"]:
     """Return the records before `ends`, oldest first."""
-    consumer = AIOKafkaConsumer(
+    consumer = Consumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
         max_partition_fetch_bytes=4 * 1024 * 1024,

@@ -28,6 +28,16 @@ OUTBOX_REFUSED = Gauge(
 CONSUMER_HALTED = Gauge(
     "headrace_consumer_halted", "1 when the consumer stopped at its dead-letter limit"
 )
+LANE_HELD = Gauge(
+    "headrace_lane_held",
+    "Pieces of work that a lane can neither finish nor set aside now",
+    ["lane"],
+)
+RECORDS_HELD = Counter(
+    "headrace_records_held_total",
+    "Attempts at work that was held, by the error that held it",
+    ["lane", "error"],
+)
 REBALANCES = Counter(
     "headrace_group_rebalances_total", "Partitions given out anew to this member", ["group"]
 )

@@ -71,22 +71,24 @@ class Producer:
         topic: str,
         key: bytes | None,
         value: bytes | None,
-        headers: Sequence[tuple[str, bytes]],
+        headers: Sequence[tuple[str, bytes | None]],
     ) -> object:
         """Send a record as it is and await the broker."""
-        return await (await self._send(topic, key, value, list(headers)))
+        return await (await self._send(topic, key, value, headers))
 
     async def _send(
         self,
         topic: str,
         key: bytes | None,
         value: bytes | None,
-        headers: list[tuple[str, bytes]],
+        headers: Sequence[tuple[str, bytes | None]],
     ) -> "asyncio.Future[object]":
         if self._renewal:
             await asyncio.shield(self._renewal)
         producer = self._ready()
-        future: asyncio.Future[object] = await producer.send(topic, value, key, headers=headers)
+        future: asyncio.Future[object] = await producer.send(
+            topic, value, key, headers=list(headers)
+        )
         future.add_done_callback(lambda done: self._look_at(producer, done))
         return future
 

@@ -10,7 +10,6 @@ from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from aiokafka import ConsumerRecord
 from fastapi import FastAPI
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,7 +25,9 @@ from headrace_kit.broadcast import Heard
 from headrace_kit.broker import ControlSubscriber, make_broker
 from headrace_kit.consumer import ControlConsumer, Handler
 from headrace_kit.database import Database
-from headrace_kit.dead_letters import DeadLetterLimitExceeded, DeadLetters
+from headrace_kit.dead_letters import DeadLetters
+from headrace_kit.halt import Halt
+from headrace_kit.held import Lane
 from headrace_kit.hot_path import HotPath
 from headrace_kit.http import make_api
 from headrace_kit.inbox import forget_old_ids, shortest_memory
@@ -34,7 +35,6 @@ from headrace_kit.job_log import forget_ended_jobs, replay_finished, replay_queu
 from headrace_kit.jobs import Failed, Job, Jobs, Work
 from headrace_kit.leases import forget_old_leases, new_owner
 from headrace_kit.loop_watch import LoopWatch
-from headrace_kit.metrics import CONSUMER_HALTED
 from headrace_kit.periodic import Periodic
 from headrace_kit.producer import Producer
 from headrace_kit.relay import Relay
@@ -89,6 +89,8 @@ class Service:
             settings.kafka.retry_jitter,
             settings.kafka.max_blocking_seconds,
         )
+        self._stopping = asyncio.Event()
+        self._halt = Halt(name, self._stopping, self._alert_by_outbox, self._alert_by_kafka)
         self._control = ControlConsumer(self._units, self._dead_letters, self._group, self._policy)
         self._hot_path = HotPath(
             self._group,
@@ -97,7 +99,7 @@ class Service:
             publish=self._producer.publish,
             dead_letters=self._dead_letters,
             policy=self._policy,
-            guard=self._guarded,
+            guard=self._halt.guard,
         )
         self._jobs: dict[str, Jobs] = {}
         self._background = Background()
@@ -112,9 +114,8 @@ class Service:
         self._replayed_hooks: list[Hook] = []
         self._ready_checks: dict[str, Callable[[], bool]] = {}
         self._started = False
-        self._halted = False
         self._outbox_alert = False
-        self._stopping = asyncio.Event()
+        self._lanes: list[Lane] = []
         self._draining = False
         self._http: uvicorn.Server | None = None
         self.body_limits = BodyLimits(settings.http.max_body_bytes)
@@ -296,7 +297,8 @@ class Service:
         return {
             "started": self._started,
             "accepting": not self.stopping,
-            "consuming": not self._halted,
+            "consuming": not self._halt.halted,
+            **{f"lane {lane.name}": lane.is_going for lane in self._lanes},
             "database": not self._control.database_away,
             "event loop": self._loop_watch.well(),
             **checks,
@@ -392,6 +394,7 @@ class Service:
         control = self._subscribe()
         for hook in self._start_hooks:
             await hook()
+        self._lanes = [control.lane, *self._hot_path.lanes]
         self._background.start("event loop", self._loop_watch.run)
         self._background.start("relay", self._relay.run)
         for kind, jobs in self._jobs.items():
@@ -411,6 +414,7 @@ class Service:
             self._started = False
             self._stopping.set()
             watching.cancel()
+            control.lane.end()
             # Consumers first: what they are handling is finished and committed.
             await asyncio.gather(self.broker.stop(), self._hot_path.stop(), return_exceptions=True)
             await self._background.stop()
@@ -432,35 +436,18 @@ class Service:
         return ControlSubscriber(
             self.broker,
             self._control.topics,
-            self._guarded(self._control.consume),
+            self._halt.guard(self._control.consume),
             group=self._group,
             instance=self.instance,
             settings=kafka,
         )
 
-    def _guarded(
-        self, consume: Callable[[Any], Awaitable[None]]
-    ) -> Callable[[Any], Awaitable[None]]:
-        """Halt at the dead-letter limit: hold the record, alert, and let /readyz say so."""
+    async def _alert_by_outbox(self, alert: AlertRaised) -> None:
+        async with self.unit_of_work() as uow:
+            uow.emit(alert, workload="headrace")
 
-        async def guarded(
-            records: "ConsumerRecord[Any, Any] | Sequence[ConsumerRecord[Any, Any]]",
-        ) -> None:
-            try:
-                await consume(records)
-            except DeadLetterLimitExceeded as error:
-                self._halted = True
-                CONSUMER_HALTED.set(1)
-                _LOG.critical("consumer halted", reason=str(error))
-                alert = AlertRaised(
-                    name=f"dead-letter-limit/{self.name}", severity="critical", summary=str(error)
-                )
-                async with self.unit_of_work() as uow:
-                    uow.emit(alert, workload="headrace")
-                await self._stopping.wait()
-                raise
-
-        return guarded
+    async def _alert_by_kafka(self, alert: AlertRaised) -> None:
+        await self.publish(Event[Any].new(alert, source=self.name, workload="headrace"))
 
     def _check_memory(self) -> None:
         keep = timedelta(days=self.settings.database.inbox_days)

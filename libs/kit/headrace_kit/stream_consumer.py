@@ -10,11 +10,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
+from headrace_kafka import Consumer
 from headrace_kit.assignment import sticky_assignor
-from headrace_kit.dead_letters import DeadLetterLimitExceeded
+from headrace_kit.held import Lane
 from headrace_kit.metrics import REBALANCES
 from headrace_kit.offsets import Offsets
 from headrace_kit.settings import Kafka
@@ -64,6 +65,7 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         self._in_flight = in_flight
         self._gather_bytes = gather_bytes
         self._offsets = Offsets()
+        self.lane = Lane(group)
         self._consumer: Any = None
         self._polling: asyncio.Task[None] | None = None
         self._committing: asyncio.Task[None] | None = None
@@ -83,7 +85,7 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
 
     def _new_member(self) -> Any:
         kafka = self._settings
-        found: Any = AIOKafkaConsumer(
+        found: Any = Consumer(
             bootstrap_servers=kafka.bootstrap_servers,
             client_id=self._instance,
             group_id=self._group,
@@ -102,6 +104,7 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         if self._draining:
             return
         self._draining = True
+        self.lane.end()
         self._room.set()
         self._assigned.set()
         waiting = [task for task in (self._polling, *self._under_way) if task]
@@ -219,17 +222,9 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         self._room.set()
 
     async def _work(self, records: Sequence["ConsumerRecord[Any, Any]"]) -> None:
-        while True:
-            try:
-                await self._consume(records)
-                break
-            except DeadLetterLimitExceeded:
-                return  # halted until the stop: these records are not done
-            except Exception as error:  # noqa: BLE001 - e.g. no dead letter while Kafka is away
-                _LOG.warning("records held", group=self._group, error=type(error).__name__)
-                await asyncio.sleep(_RETRY_SECONDS)
-        self._offsets.done(records)
-        self._dirty.set()
+        if await self.lane.work(self._consume, records):
+            self._offsets.done(records)
+            self._dirty.set()
 
     async def _commits(self) -> None:
         while True:

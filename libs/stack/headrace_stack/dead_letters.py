@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from headrace_events import Event, InvalidEvent, new_id, parse
 from headrace_events.catalogue import EVENT_TYPES
 from headrace_events.monitoring import DeadLetterReplayed
 from headrace_events.topics import ALERTS, BY_NAME, dlq
+from headrace_kafka import Consumer
 from headrace_stack.errors import StackError
 from headrace_stack.services import SERVICES
 
@@ -237,7 +238,7 @@ def _replay_of(record: "ConsumerRecord[Any, Any]") -> DeadLetterReplayed | None:
 async def _all_of(
     bootstrap: str, names: Iterable[str]
 ) -> AsyncIterator["ConsumerRecord[Any, Any]"]:
-    consumer = AIOKafkaConsumer(
+    consumer = Consumer(
         *names,
         bootstrap_servers=bootstrap,
         auto_offset_reset="earliest",

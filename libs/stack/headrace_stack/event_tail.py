@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from headrace_events import InvalidEvent, RawEvent, parse
 from headrace_events.topics import CATALOGUE
+from headrace_kafka import Consumer
 from headrace_stack.errors import StackError
 
 POLL_MS = 300
@@ -52,7 +53,7 @@ async def tail(
     bootstrap: str, choice: Choice, *, from_beginning: bool, follow: bool
 ) -> AsyncIterator[Seen]:
     """Events as they come; with `follow` off, those that are there now."""
-    consumer = AIOKafkaConsumer(
+    consumer = Consumer(
         *(topic.name for topic in CATALOGUE),
         bootstrap_servers=bootstrap,
         auto_offset_reset="earliest" if from_beginning or not follow else "latest",

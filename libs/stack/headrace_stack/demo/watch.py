@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from headrace_events import Event, InvalidEvent, parse, topics
 from headrace_events.catalogue import load
+from headrace_kafka import Consumer
 
 _CONTROL = (
     topics.WORKLOADS,
@@ -27,7 +28,7 @@ class Watch:
 
     def __init__(self, bootstrap_servers: str, workload: str) -> None:
         self._workload = workload
-        self._reader = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, fetch_max_wait_ms=100)
+        self._reader = Consumer(bootstrap_servers=bootstrap_servers, fetch_max_wait_ms=100)
 
     async def __aenter__(self) -> "Watch":
         """Stand at the end of every topic."""

@@ -1,0 +1,7 @@
+"""How every part of Headrace talks to Kafka."""
+
+from headrace_kafka.consumer import Consumer
+from headrace_kafka.sizes import DEFAULT_MOST_BYTES, record_bytes
+from headrace_kafka.unreadable import UnreadableRecord
+
+__all__ = ["DEFAULT_MOST_BYTES", "Consumer", "UnreadableRecord", "record_bytes"]
