@@ -119,14 +119,17 @@ async def test_without_its_database_a_service_waits_and_dead_letters_nothing(
     control = consumer(database, aside, RetryPolicy((0.01,)))
     control.add(RecordsRejected, handler)
     one = record(RecordsRejected(source="s", reason="r"))
-    real = database.transaction
 
-    def transaction() -> Any:
-        if not away.is_set():
-            raise ConnectionRefusedError
-        return real()
+    def unless_away(real: Any) -> Any:
+        def opened() -> Any:
+            if not away.is_set():
+                raise ConnectionRefusedError
+            return real()
 
-    monkeypatch.setattr(database, "transaction", transaction)
+        return opened
+
+    for way in ("transaction", "reading"):
+        monkeypatch.setattr(database, way, unless_away(getattr(database, way)))
     consuming = asyncio.create_task(control.consume(one))
     await asyncio.sleep(0.5)
     assert control.database_away and not consuming.done() and not seen
