@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.error import URLError
@@ -114,6 +115,49 @@ async def test_mirror_sets_moves_and_removes_aliases_tags_and_metrics(
     assert len(client.get_metric_history(run_id, "evaluation.x")) == 1
     await store.mirror("mirror", {"production": "1", "canary": "2"}, [])
     assert aliases(client) == {"production": "1", "canary": "2"}
+
+
+async def test_a_change_of_one_version_writes_one_version(
+    store: MlflowRegistry,
+    mlflow_url: str,
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from mlflow import MlflowClient
+
+    written: list[str] = []
+    set_tag = MlflowClient.set_model_version_tag
+    monkeypatch.setattr("headrace_registry.adapters.mlflow_registry._PAGE", 3)
+
+    def counted(self: MlflowClient, name: str, version: str, *tag: str) -> None:
+        written.append(version)
+        set_tag(self, name, version, *tag)
+
+    monkeypatch.setattr(MlflowClient, "set_model_version_tag", counted)
+    run_id, root = run_of(mlflow_url, tmp_path / "long")
+    await register(Candidate("long", "l-1", "e", trained("l-1", run_id, root)), store)
+    for number in range(2, 9):
+        await register(Candidate("long", f"l-{number}", "e", trained(f"l-{number}")), store)
+    views = [VersionView(str(n), {"headrace.state": "retired"}) for n in range(1, 9)]
+    await store.mirror("long", {}, views)
+    assert set(written) == {view.version for view in views}
+    written.clear()
+    views[0] = replace(views[0], run_id=run_id, metrics={"evaluation.x": 0.5},
+                       measured_at=datetime.now(UTC))  # fmt: skip
+    views[6] = replace(views[6], tags={"headrace.state": "promoted"})
+    await store.mirror("long", {"production": "7"}, views)
+    assert set(written) == {"1", "7"}
+    written.clear()
+    # A process that has just started knows it too; and what was left half done is done again.
+    await MlflowRegistry(mlflow_url).mirror("long", {"production": "7"}, views)
+    assert written == []
+    client = MlflowClient(mlflow_url, mlflow_url)
+    assert client.get_model_version("long", "7").tags["headrace.state"] == "promoted"
+    assert len(client.get_metric_history(run_id, "evaluation.x")) == 1
+    client.delete_model_version_tag("long", "3", "headrace.mirrored")
+    await store.mirror("long", {"production": "7"}, views)
+    assert set(written) == {"3"}
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ The client is blocking and takes seconds to import: it lives in threads, behind 
 """
 
 import asyncio
+import hashlib
+import json
 import os
 import threading
 from collections.abc import Mapping
@@ -14,6 +16,8 @@ from typing import Any
 from headrace_registry.core.registration import Candidate
 
 _JOB_TAG = "headrace.job_id"
+_MARK_TAG = "headrace.mirrored"
+_PAGE = 1000
 # A job is retried by its own back-off: MLflow's client alone would hold it for ten minutes.
 _CLIENT_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 
@@ -31,6 +35,14 @@ class VersionView:
     run_id: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     measured_at: datetime | None = None
+
+    def mark(self) -> str:
+        """Return a digest of the view: MLflow keeps it beside what it shows."""
+        shown = json.dumps(
+            [sorted(self.tags.items()), self.run_id, sorted(self.metrics.items()),
+             str(self.measured_at)]
+        )  # fmt: skip
+        return hashlib.sha256(shown.encode()).hexdigest()[:32]
 
 
 class MlflowRegistry:
@@ -91,16 +103,35 @@ class MlflowRegistry:
         return str(version.version)
 
     def _mirror(self, name: str, aliases: Mapping[str, str], versions: list[VersionView]) -> None:
+        known = self._marks(name) if versions else {}
         for view in versions:
+            # A line may have thousands of versions, and a change concerns one or two.
+            if known.get(view.version) == view.mark():
+                continue
             for key, value in view.tags.items():
                 self._client.set_model_version_tag(name, view.version, key, value)
             self._log_metrics(view)
+            # Last: what a kill left half done is done again.
+            self._client.set_model_version_tag(name, view.version, _MARK_TAG, view.mark())
         present = dict(self._client.get_registered_model(name).aliases)
         for alias in present.keys() - aliases.keys():
             self._client.delete_registered_model_alias(name, alias)
         for alias, version in aliases.items():
             if str(present.get(alias)) != version:
                 self._client.set_registered_model_alias(name, alias, version)
+
+    def _marks(self, name: str) -> dict[str, str]:
+        """Return the mark of what each version shows, read in pages."""
+        found: dict[str, str] = {}
+        token = None
+        while True:
+            page = self._client.search_model_versions(
+                f"name = '{name}'", max_results=_PAGE, page_token=token
+            )
+            found |= {str(one.version): one.tags.get(_MARK_TAG, "") for one in page}
+            token = page.token
+            if not token:
+                return found
 
     def _log_metrics(self, view: VersionView) -> None:
         if not (view.run_id and view.metrics and view.measured_at):
