@@ -10,6 +10,7 @@ from headrace_events.data import DatasetCurated, DatasetRejected, RecordsLanded
 from headrace_events.monitoring import DriftDetected
 from headrace_events.workload import WorkloadApplied
 from headrace_kit import Service
+from headrace_kit.table_upkeep import TableUpkeep
 
 
 def build(settings: Settings | None = None) -> Service:
@@ -23,5 +24,14 @@ def build(settings: Settings | None = None) -> Service:
     service.replays(DatasetCurated, replay_curated)
     service.replays(DatasetRejected, replay_rejected)
     service.jobs(KIND, jobs.work, failed=jobs.failed)
+    # Dataset versions stay readable for ever, so only the rejects are tidied up.
+    upkeep = TableUpkeep(
+        settings.storage.root,
+        settings.upkeep,
+        service.workloads.all,
+        compacted=("rejects",),
+        vacuumed=("rejects",),
+    )
+    service.every(settings.upkeep.look_seconds, upkeep.tick, name="table upkeep", once=True)
     service.api.include_router(router(service))
     return service

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from headrace_kit import ServiceSettings
+from headrace_kit.settings import Upkeep
 
 
 class Settings(ServiceSettings):
@@ -10,3 +11,4 @@ class Settings(ServiceSettings):
 
     settle_seconds: float = Field(2.0, ge=0)
     """How long a curation waits for more batches: sources of one manifest make one version."""
+    upkeep: Upkeep = Field(default_factory=Upkeep)

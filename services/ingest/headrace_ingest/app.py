@@ -6,7 +6,6 @@ from headrace_ingest.adapters.capture_flush import CaptureFlush
 from headrace_ingest.adapters.roots import Roots
 from headrace_ingest.adapters.sources import RawTables, SourceReader
 from headrace_ingest.adapters.tables import Base
-from headrace_ingest.adapters.upkeep import TableUpkeep
 from headrace_ingest.api import router
 from headrace_ingest.core.landing import Landing
 from headrace_ingest.events import Handlers
@@ -14,6 +13,7 @@ from headrace_ingest.jobs import KIND, LandingJobs
 from headrace_ingest.replay import Replay
 from headrace_ingest.settings import Settings
 from headrace_kit import Service
+from headrace_kit.table_upkeep import TableUpkeep
 
 _FLUSH_LOOK_SECONDS = 1.0
 _CLEAN_SECONDS = 3600.0
@@ -46,7 +46,15 @@ def build(settings: Settings | None = None) -> Service:
     # Once: two replicas at one flush would only meet in Delta's conflicts.
     service.every(_FLUSH_LOOK_SECONDS, flush.tick, name="capture flush", once=True)
     service.every(_CLEAN_SECONDS, flush.clean, name="capture cleaning", once=True)
-    upkeep = TableUpkeep(root, settings.upkeep, service.workloads.all, flush.alone)
+    upkeep = TableUpkeep(
+        root,
+        settings.upkeep,
+        service.workloads.all,
+        # A batch of a raw table is one file in a partition of its own: nothing to put together.
+        compacted=("traffic",),
+        vacuumed=("traffic", "raw"),
+        alone=flush.alone,
+    )
     service.every(settings.upkeep.look_seconds, upkeep.tick, name="table upkeep", once=True)
     service.api.include_router(router(service, settings, landing))
     return service

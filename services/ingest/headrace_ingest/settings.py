@@ -3,6 +3,7 @@
 from pydantic import BaseModel, Field
 
 from headrace_kit import ServiceSettings
+from headrace_kit.settings import Upkeep
 
 _MIB = 1024 * 1024
 
@@ -16,18 +17,6 @@ class Capture(BaseModel):
     """How long the ids of captured requests are kept; longer than any topic keeps its records."""
     unknown_hours: float = Field(1.0, gt=0)
     """How long traffic waits for its workload's manifest, which may be late; then it is dropped."""
-
-
-class Upkeep(BaseModel):
-    """When tables are tidied up."""
-
-    look_seconds: float = Field(300.0, gt=0)
-    small_files: int = Field(32, ge=2)
-    """So many small files of a table are put together."""
-    vacuum_seconds: float = Field(86_400.0, ge=0)
-    """How often a table's dead files are looked for."""
-    keep_hours: int = Field(24, ge=1)
-    """How long a file that no version has any more stays, for who reads an older one right now."""
 
 
 class Sources(BaseModel):

@@ -12,12 +12,12 @@ from sqlalchemy import func, select
 
 from headrace_events import Event
 from headrace_events.inference import FeedbackGiven, InferenceRejected
-from headrace_ingest.adapters import upkeep as table_upkeep
 from headrace_ingest.adapters.capture_flush import CaptureFlush
 from headrace_ingest.adapters.tables import CaptureRow
-from headrace_ingest.adapters.upkeep import TableUpkeep
 from headrace_ingest.metrics import CAPTURES_ASIDE
-from headrace_ingest.settings import Upkeep
+from headrace_kit import table_upkeep
+from headrace_kit.settings import Upkeep
+from headrace_kit.table_upkeep import TableUpkeep
 
 
 def aside(reason: str) -> float:
@@ -80,7 +80,14 @@ async def test_an_id_longer_than_its_column_spoils_no_batch(bench: Any, outcome:
 
 def upkeep_of(bench: Any, flush: CaptureFlush, **settings: Any) -> TableUpkeep:
     workloads = bench.service.workloads.all
-    return TableUpkeep(str(bench.root), Upkeep(**settings), workloads, flush.alone)
+    return TableUpkeep(
+        str(bench.root),
+        Upkeep(**settings),
+        workloads,
+        compacted=("traffic",),
+        vacuumed=("traffic", "raw"),
+        alone=flush.alone,
+    )
 
 
 def files(folder: Path) -> list[Path]:

@@ -5,33 +5,39 @@ Each flush makes a small file, each merge leaves old ones behind; neither goes a
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 
 import structlog
 
 from headrace_events.workload import Manifest
-from headrace_ingest.settings import Upkeep
 from headrace_kit.delta import open_table, table_uri
+from headrace_kit.settings import Upkeep
 
 _LOG = structlog.get_logger(__name__)
 _SMALL_BYTES = 16 * 1024 * 1024
-# Only these have small files: a batch of a raw table is one file in a partition of its own.
-_COMPACTED = ("traffic",)
-_VACUUMED = ("traffic", "raw")
 
 
 class TableUpkeep:
-    """Periodic work on the tables of all workloads, one table after another."""
+    """Periodic work on the tables of all workloads, one table after another.
+
+    `compacted` and `vacuumed` are kinds of tables. Of a vacuumed one, versions older than
+    `keep_hours` cannot be read again. Nobody else in this process writes while it holds `alone`.
+    """
 
     def __init__(
         self,
         root: str,
         settings: Upkeep,
         workloads: Callable[[], list[Manifest]],
-        alone: Callable[[], AbstractAsyncContextManager[object]],
+        *,
+        compacted: Sequence[str],
+        vacuumed: Sequence[str],
+        alone: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     ) -> None:
+        self._compacted = compacted
+        self._vacuumed_kinds = vacuumed
         self._root = root
         self._settings = settings
         self._workloads = workloads
@@ -42,9 +48,9 @@ class TableUpkeep:
         """Compact what has many small files; vacuum each table about once a day."""
         for manifest in self._workloads():
             name = manifest.metadata.name
-            for kind in _COMPACTED:
+            for kind in self._compacted:
                 await self._one(compact, table_uri(self._root, kind, name))
-            for kind in _VACUUMED:
+            for kind in self._vacuumed_kinds:
                 uri = table_uri(self._root, kind, name)
                 if self._is_due(uri) and await self._one(vacuum, uri):
                     self._vacuumed[uri] = time.monotonic()
