@@ -166,7 +166,7 @@ class Slo(Strict):
 class Drift(Strict):
     """Population stability index of the prompts' tokens, window against reference."""
 
-    window: int = Field(200, ge=20, description="requests")
+    window: int = Field(200, ge=20, description="requests; 20,000 at most")
     threshold: float = Field(0.25, gt=0)
 
 

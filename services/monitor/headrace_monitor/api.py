@@ -1,6 +1,6 @@
 """HTTP: the console, its state and stream, windows, alerts and the audit chain."""
 
-from dataclasses import asdict
+import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,8 +81,12 @@ def figures_router(service: Service, board: WindowBoard, check: ChainCheck) -> A
         seconds: Annotated[int, Query(ge=10, le=3600)] = 300, workload: str | None = None
     ) -> Response:
         """Return requests, errors, latency and ratings per workload, version and arm."""
-        found = [w for w in board.windows(seconds) if workload in {None, w.workload}]
-        return _json({"seconds": seconds, "windows": [asdict(w) for w in found]})
+        found = []
+        for name in [workload] if workload else board.workloads():
+            windows = board.windows(seconds, workload=name)
+            found += [{**w.figures(), "points": [p._asdict() for p in w.points]} for w in windows]
+            await asyncio.sleep(0)  # others have the event loop between two workloads
+        return _json({"seconds": seconds, "windows": found})
 
     @router.get("/alerts")
     async def listed(workload: str | None = None, open_only: bool = False) -> Response:

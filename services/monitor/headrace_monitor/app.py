@@ -1,10 +1,6 @@
 """Wires the monitor."""
 
-from datetime import UTC, datetime, timedelta
-
 from headrace_kit import Service
-from headrace_kit.service import Hook
-from headrace_monitor.adapters import alerts, outcomes
 from headrace_monitor.adapters.exposition import MonitorGauges
 from headrace_monitor.adapters.probes import Probes
 from headrace_monitor.adapters.tables import Base
@@ -13,19 +9,19 @@ from headrace_monitor.console.feed import Feed
 from headrace_monitor.console.state import ConsoleState
 from headrace_monitor.events import subscribe
 from headrace_monitor.live import Live
-from headrace_monitor.settings import Monitor, Settings
+from headrace_monitor.settings import Settings
 from headrace_monitor.watches.canaries import CanaryWatch
 from headrace_monitor.watches.expiry import AlertExpiry
 from headrace_monitor.watches.gauges import GaugeWatch
 from headrace_monitor.watches.inputs import DriftWatch
 from headrace_monitor.watches.ledger import Ledger
 from headrace_monitor.watches.objectives import SloWatch
+from headrace_monitor.watches.retention import Retention
 from headrace_monitor.watches.traffic import Traffic
 from headrace_monitor.watches.verification import ChainCheck
 
 _PRUNE_SECONDS = 60.0
 _SNAPSHOT_SECONDS = 60.0
-_KEPT_ALERTS = timedelta(days=30)
 
 
 def build(settings: Settings | None = None) -> Service:
@@ -72,7 +68,7 @@ def build(settings: Settings | None = None) -> Service:
     service.every(5.0, expiry.tick, name="alert expiry", once=True)
     service.every(settings.monitor.probe_seconds, probes.poll, name="probes")
     service.every(
-        _PRUNE_SECONDS, _pruning(service, settings.monitor), name="outcome pruning", once=True
+        _PRUNE_SECONDS, Retention(service, settings.monitor).tick, name="retention", once=True
     )
     service.on_start(show_gauges)
     check = ChainCheck(service)
@@ -83,13 +79,3 @@ def build(settings: Settings | None = None) -> Service:
     service.api.include_router(console_router(service, state, live))
     service.api.include_router(figures_router(service, traffic.board, check))
     return service
-
-
-def _pruning(service: Service, settings: Monitor) -> Hook:
-    async def prune() -> None:
-        async with service.unit_of_work() as uow:
-            keep = timedelta(hours=settings.keep_outcomes_hours)
-            await outcomes.prune(uow.session, keep, settings.keep_outcomes)
-            await alerts.prune(uow.session, datetime.now(UTC) - _KEPT_ALERTS)
-
-    return prune

@@ -1,10 +1,10 @@
 """What is sent to open consoles: every reader has a bounded queue, a slow one is told to reload."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
-from datetime import date
 from typing import Any
+
+from pydantic_core import to_json
 
 _WAITING = 500
 _HEARTBEAT_SECONDS = 1.0
@@ -54,10 +54,4 @@ class Live:
 
 def dumps(payload: Any) -> str:
     """Return JSON on one line; times as ISO 8601."""
-    return json.dumps(payload, default=_plain, separators=(",", ":"))
-
-
-def _plain(thing: Any) -> str:
-    if isinstance(thing, date):
-        return thing.isoformat()
-    raise TypeError(f"{type(thing).__name__} is not JSON")
+    return to_json(payload).decode()

@@ -18,6 +18,9 @@ class Monitor(BaseModel):
     probe_seconds: float = Field(3.0, gt=0)
     keep_outcomes_hours: float = Field(24.0, gt=0)
     keep_outcomes: int = Field(200_000, ge=1000)
+    """Of each workload."""
+    keep_outcomes_in_all: int = Field(2_000_000, ge=1000)
+    """Of all together; beyond it the workloads with the most lose some."""
 
 
 class Settings(ServiceSettings):

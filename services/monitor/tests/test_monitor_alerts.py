@@ -19,7 +19,6 @@ from headrace_monitor.settings import Settings
 from headrace_monitor.watches.expiry import AlertExpiry
 from headrace_monitor.watches.objectives import SloWatch
 
-NOW = datetime.now(UTC)
 MANIFEST = Manifest.model_validate(
     {
         "apiVersion": "headrace/v1",
@@ -46,6 +45,7 @@ class Scene:
     """A board with traffic, one open alert, and a watch that looks at them."""
 
     def __init__(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = datetime.now(UTC)
         self.service = service
         self.board = WindowBoard()
         self.watch = SloWatch(service, self.board, 120)
@@ -54,14 +54,14 @@ class Scene:
     def asked(
         self, version: str, requests: int, ago: float, kind: Kind = "ok", ms: float = 100.0
     ) -> None:
-        at = NOW - timedelta(seconds=ago)
+        at = self.now - timedelta(seconds=ago)
         latency = ms if kind == "ok" else None
         for n in range(requests):
             self.board.add(Outcome(f"{n}", "docs", version, "production", kind, latency, at))
 
     async def raised(self, name: str, ago: float, workload: str = "docs") -> None:
         async with self.service.unit_of_work() as uow:
-            at = NOW - timedelta(seconds=ago)
+            at = self.now - timedelta(seconds=ago)
             await alerts.put_raised(uow.session, workload, name, "critical", "why", at)
 
     async def open(self) -> list[str]:
@@ -135,7 +135,9 @@ class Others:
         self.by_name: dict[str, Any] = {}
 
     def says(self, name: str, state: Any, ago: float) -> None:
-        self.states[name] = ServiceState(name, state, "", NOW - timedelta(seconds=ago))
+        self.states[name] = ServiceState(
+            name, state, "", datetime.now(UTC) - timedelta(seconds=ago)
+        )
 
 
 async def expired(scene: Scene, others: Others) -> list[str]:
@@ -165,7 +167,7 @@ async def test_a_failed_registration_is_over_when_a_later_one_succeeds(scene: Sc
     others = Others()
 
     def registered(ago: float) -> None:
-        model = Model("1", registered_at=NOW - timedelta(seconds=ago))
+        model = Model("1", registered_at=scene.now - timedelta(seconds=ago))
         others.by_name["docs"] = type("Loop", (), {"models": {"1": model}})
 
     registered(ago=90)

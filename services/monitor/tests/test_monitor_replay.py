@@ -38,9 +38,11 @@ async def test_replay_makes_the_same_monitor(
     )
     story.send = life.give_event
 
-    async def asked(version: str, arm: str, count: int, **more: Any) -> list[Event[Any]]:
+    async def asked(
+        version: str, arm: str, count: int, failed: int = 0, **more: Any
+    ) -> list[Event[Any]]:
         events = [story.completed(version, arm, **more) for _ in range(count)]
-        for event in events:
+        for event in (*events, *(story.failed(version, arm) for _ in range(failed))):
             await life.give_event(event)
         await watch(life)
         return events
@@ -51,14 +53,14 @@ async def test_replay_makes_the_same_monitor(
     await story.evaluated("1", "base", 0.2)
     await asked("base", "base", 70)  # a reference, a window and some
     rollout = await story.canary("1", "base")
-    await asked("base", "base", 260, latency_ms=600.0)
-    answered = await asked("1", "canary", 70, latency_ms=400.0)
+    await asked("base", "base", 25, latency_ms=600.0)
+    answered = await asked("1", "canary", 4, failed=20, latency_ms=400.0)
     for event, rating in zip(answered[:3], (1, -1, 1), strict=True):
         await story.rated(event.data.request_id, rating)
     await story.rated("not-yet-known", 1)
     await story.stepped("1", 1)
-    await asked("1", "canary", 80, latency_ms=400.0)
-    await asked("base", "base", 80, latency_ms=600.0)
+    await asked("1", "canary", 4, failed=20, latency_ms=400.0)
+    await asked("base", "base", 25, latency_ms=600.0)
     await story.finished("1", "base")  # promoted: drift begins anew
     await asked("1", "production", 35)
     odd = ["Wikipedia", "zebra", "quartz", "volcano"]

@@ -1,5 +1,6 @@
 """Windows: figures, late events, bounds, and objectives held against them."""
 
+import random
 from datetime import UTC, datetime, timedelta
 
 from headrace_events.workload import Slo
@@ -63,8 +64,44 @@ def test_memory_is_bounded() -> None:
             board.add(outcome(hour * 3600 + second))
     for version in range(1000):
         board.add(outcome(1, version=f"v{version}"))
-    assert len(board._series) <= 200
-    assert all(len(buckets) <= 360 for buckets in board._series.values())
+    assert len(board) <= 50
+    assert all(len(s.buckets) <= 360 for s in board._workloads["docs"].values())
+    for workload in range(6000):
+        board.count(SeriesKey(f"w{workload}", "1", "production"), "ok", 1.0, NOW)
+    assert len(board) <= 5000
+
+
+def test_a_busy_workload_does_not_push_out_a_quiet_one_s_incumbent() -> None:
+    board = WindowBoard()
+    now = datetime.now(UTC)
+    quiet = SeriesKey("quiet", "incumbent", "production")
+    board.count(quiet, "ok", 1.0, now - timedelta(minutes=50))
+    for version in range(1000):
+        board.count(SeriesKey("busy", f"v{version}", "production"), "ok", 1.0, now)
+    assert [w.requests for w in board.windows(3600, now, "quiet")] == [1]
+    for workload in range(4990):
+        board.count(SeriesKey(f"w{workload}", "1", "production"), "ok", 1.0, now)
+    assert [w.requests for w in board.windows(3600, now, "quiet")] == [1]
+
+
+def test_a_window_that_is_asked_for_again_is_what_a_new_board_would_say() -> None:
+    dice = random.Random(5)
+    old = WindowBoard()
+    seen: list[Outcome] = []
+    for step in range(300):
+        now = NOW + timedelta(seconds=3 * step)
+        # Some come late, some of them into buckets that are not there yet.
+        late = dice.choice((0, 0, 0, 15, 45, 200))
+        kind: Kind = dice.choice(("ok", "ok", "error", "blocked"))
+        seen.append(
+            Outcome("r", "docs", "1", "production", kind, 100.0, now - timedelta(seconds=late))
+        )
+        old.add(seen[-1])
+        fresh = WindowBoard()
+        for one in seen:
+            fresh.add(one)
+        for seconds in (60, 300):
+            assert old.windows(seconds, now) == fresh.windows(seconds, now)
 
 
 def test_objectives_raise_and_resolve_with_hysteresis() -> None:

@@ -1,12 +1,13 @@
 """Where the drift watch of each workload stands."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, case, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_monitor.adapters.tables import DriftRow, OutcomeRow
-from headrace_monitor.core.drift import Measurement
+from headrace_monitor.core.drift import Measurement, sample
 
 
 async def look(session: AsyncSession, workload: str) -> DriftRow:
@@ -22,24 +23,61 @@ async def watch(session: AsyncSession, workload: str) -> DriftRow:
     return row
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a watch stands, for who shows it: without the reference, which may be megabytes."""
+
+    reference_rows: int
+    drifted: bool
+    value: float | None
+    threshold: float | None
+    measured_at: datetime | None
+
+
+async def standings(session: AsyncSession) -> dict[str, Standing]:
+    """Return where each workload's watch stands."""
+    # Nothing at all is stored as JSON's null, which has no length.
+    array = case((cast(DriftRow.reference, Text).like("[%"), DriftRow.reference))
+    rows = await session.execute(
+        select(
+            DriftRow.workload,
+            func.coalesce(func.json_array_length(array), 0),
+            DriftRow.drifted,
+            DriftRow.value,
+            DriftRow.threshold,
+            DriftRow.measured_at,
+        )
+    )
+    return {workload: Standing(*row) for workload, *row in map(tuple, rows)}
+
+
 async def next_window(
     session: AsyncSession, row: DriftRow, rows: int
 ) -> tuple[list[bytes], int, datetime] | None:
-    """Return the next full window of sketches, its last outcome and when that was, or None."""
-    query = (
-        select(OutcomeRow.seq, OutcomeRow.sketch, OutcomeRow.at)
-        .where(
-            OutcomeRow.workload == row.workload,
-            OutcomeRow.seq > row.after_seq,
-            func.length(OutcomeRow.sketch) > 0,
-        )
-        .order_by(OutcomeRow.seq)
-        .limit(rows)
+    """Return sketches of the next full window, its last outcome and when that was, or None."""
+    of_window = (
+        OutcomeRow.workload == row.workload,
+        OutcomeRow.seq > row.after_seq,
+        func.length(OutcomeRow.sketch) > 0,
     )
-    found = (await session.execute(query)).all()
-    if len(found) < rows:
+    # Whether it is full is asked each two seconds; its sketches are read once it is.
+    end = (
+        await session.execute(
+            select(OutcomeRow.seq, OutcomeRow.at)
+            .where(*of_window)
+            .order_by(OutcomeRow.seq)
+            .offset(rows - 1)
+            .limit(1)
+        )
+    ).first()
+    if end is None:
         return None
-    return [one.sketch for one in found], found[-1].seq, found[-1].at
+    found = await session.scalars(
+        select(OutcomeRow.sketch)
+        .where(*of_window, OutcomeRow.seq <= end.seq)
+        .order_by(OutcomeRow.seq)
+    )
+    return sample(found.all()), end.seq, end.at
 
 
 def reference(row: DriftRow) -> list[bytes]:

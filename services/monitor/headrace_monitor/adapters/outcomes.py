@@ -2,21 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import cast
 
-from sqlalchemy import delete, func, insert, or_, select, tuple_
+from sqlalchemy import delete, func, insert, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_monitor.adapters.tables import OutcomeRow, RatingRow, RolloutRow, TripRow
 from headrace_monitor.core.canary import Arm
 from headrace_monitor.core.outcomes import Kind, Outcome
+from headrace_monitor.core.windows import SeriesKey
 
 # Newest answers and ratings of an arm that a judgement looks at: requests and errors are counted
 # in the database, latencies and ratings are carried here each second.
 _JUDGED_LATENCIES = 1000
 _JUDGED_RATINGS = 5000
 _SQLITE_VARIABLES = 500
+# Rows read or deleted at a time: some milliseconds each.
+_READ_ROWS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,38 +152,119 @@ async def arm(session: AsyncSession, workload: str, version: str, since: datetim
     )
 
 
-async def recent(session: AsyncSession, since: datetime) -> tuple[list[Outcome], list[Rating]]:
-    """Return the outcomes and ratings since a moment, to make the windows again."""
-    found = await session.scalars(
-        select(OutcomeRow).where(OutcomeRow.at >= since).order_by(OutcomeRow.at)
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One stored request, as far as windows need it."""
+
+    series: SeriesKey
+    kind: Kind
+    latency_ms: float | None
+    at: datetime
+
+
+async def recent(
+    session: AsyncSession, since: datetime, after: tuple[datetime, int] | None
+) -> tuple[list[Counted], tuple[datetime, int] | None]:
+    """Return the next part of the outcomes since a moment, oldest first, and where it ends.
+
+    Columns alone, and a part at a time: an hour may hold some 100,000 rows. The end of the last
+    part is None.
+    """
+    place = OutcomeRow.at, OutcomeRow.seq
+    query = (
+        select(
+            OutcomeRow.workload,
+            OutcomeRow.version,
+            OutcomeRow.arm,
+            OutcomeRow.kind,
+            OutcomeRow.latency_ms,
+            *place,
+        )
+        .where(OutcomeRow.at >= since if after is None else tuple_(*place) > tuple_(*after))
+        .order_by(*place)
+        .limit(_READ_ROWS)
     )
-    outcomes = [
-        Outcome(r.request_id, r.workload, r.version, r.arm, cast(Kind, r.kind), r.latency_ms, r.at)
-        for r in found
+    rows = (await session.execute(query)).all()
+    found = [
+        Counted(SeriesKey(w, v, a), cast(Kind, kind), latency, at)
+        for w, v, a, kind, latency, at, _ in rows
     ]
-    rated = await session.execute(
-        select(RatingRow, OutcomeRow.workload, OutcomeRow.version, OutcomeRow.arm)
+    full = len(rows) == _READ_ROWS
+    return found, (rows[-1].at, rows[-1].seq) if full else None
+
+
+async def recent_ratings(
+    session: AsyncSession, since: datetime, after: tuple[datetime, str] | None
+) -> tuple[list[Rating], tuple[datetime, str] | None]:
+    """Return the next part of the ratings since a moment whose request is known, as `recent`."""
+    place = RatingRow.at, RatingRow.request_id
+    query = (
+        select(
+            RatingRow.request_id,
+            RatingRow.rating,
+            RatingRow.at,
+            OutcomeRow.workload,
+            OutcomeRow.version,
+            OutcomeRow.arm,
+        )
         .join(OutcomeRow, OutcomeRow.request_id == RatingRow.request_id)
-        .where(RatingRow.at >= since)
-        .order_by(RatingRow.at)
+        .where(RatingRow.at >= since if after is None else tuple_(*place) > tuple_(*after))
+        .order_by(*place)
+        .limit(_READ_ROWS)
     )
-    ratings = [Rating(r.request_id, r.rating, r.at, w, v, a) for r, w, v, a in rated]
-    return outcomes, ratings
+    rows = (await session.execute(query)).all()
+    full = len(rows) == _READ_ROWS
+    return [Rating(*row) for row in rows], (rows[-1].at, rows[-1].request_id) if full else None
 
 
-async def prune(session: AsyncSession, keep: timedelta, most: int) -> None:
-    """Forget what is old and, beyond `most` requests, the oldest; never a running candidate's."""
+async def counts(session: AsyncSession) -> dict[str, int]:
+    """Return how many outcomes are kept of each workload."""
+    found = await session.execute(
+        select(OutcomeRow.workload, func.count()).group_by(OutcomeRow.workload)
+    )
+    return {workload: count for workload, count in found}
+
+
+async def cut(session: AsyncSession, workload: str, keep: int) -> int | None:
+    """Return the `seq` up to which a workload's outcomes are beyond its newest `keep`."""
+    return await session.scalar(
+        select(OutcomeRow.seq)
+        .where(OutcomeRow.workload == workload)
+        .order_by(OutcomeRow.seq.desc())
+        .offset(keep)
+        .limit(1)
+    )
+
+
+async def forget(session: AsyncSession, workload: str | None, beyond: int | datetime) -> int:
+    """Delete some outcomes that are too old or too many, never a running candidate's.
+
+    Of one workload up to a `seq`, or of all before a moment. Returns how many: the caller goes on
+    while there are any, each time in a transaction of its own, so that no writer waits for all.
+    """
     running = select(RolloutRow.workload, RolloutRow.candidate).where(RolloutRow.running)
-    newest = await session.scalar(select(func.max(OutcomeRow.seq))) or 0
-    oldest = datetime.now(UTC) - keep
-    await session.execute(
-        delete(OutcomeRow).where(
-            or_(OutcomeRow.at < oldest, OutcomeRow.seq <= newest - most),
+    of = OutcomeRow.at < beyond if isinstance(beyond, datetime) else OutcomeRow.seq <= beyond
+    oldest = (
+        select(OutcomeRow.seq)
+        .where(
+            of,
+            true() if workload is None else OutcomeRow.workload == workload,
             tuple_(OutcomeRow.workload, OutcomeRow.version).not_in(running),
         )
+        .limit(_READ_ROWS)
     )
-    await session.execute(delete(RatingRow).where(RatingRow.at < oldest))
-    await session.execute(delete(TripRow).where(TripRow.at < oldest))
+    done = await session.execute(
+        delete(OutcomeRow)
+        .where(OutcomeRow.seq.in_(oldest.scalar_subquery()))
+        .returning(OutcomeRow.seq)
+    )
+    return len(done.all())
+
+
+async def forget_rest(session: AsyncSession, before: datetime) -> None:
+    """Forget ratings, trips and finished roll-outs of before a moment."""
+    await session.execute(delete(RatingRow).where(RatingRow.at < before))
+    await session.execute(delete(TripRow).where(TripRow.at < before))
     await session.execute(
-        delete(RolloutRow).where(RolloutRow.running.is_(False), RolloutRow.opened_at < oldest)
+        delete(RolloutRow).where(RolloutRow.running.is_(False), RolloutRow.opened_at < before)
     )

@@ -1,6 +1,5 @@
 """Sends open consoles what changed: traffic pulses and the state, at most once a second."""
 
-import json
 from typing import Any
 
 from headrace_monitor.console.state import ConsoleState
@@ -39,4 +38,4 @@ class Feed:
 def _without_clocks(state: dict[str, Any]) -> str:
     kept = {k: v for k, v in state.items() if k != "time"}
     kept["services"] = [{**s, "checked_at": None} for s in kept["services"]]
-    return json.dumps(json.loads(dumps(kept)), sort_keys=True)
+    return dumps(kept)

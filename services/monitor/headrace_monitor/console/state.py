@@ -1,5 +1,11 @@
-"""Everything the console shows, as one JSON document."""
+"""Everything the console shows, as one JSON document.
 
+It is put together at most once a second, whoever asks: open consoles, the page and `/console/state`
+share it, and of a loop and of windows only what changed is made anew.
+"""
+
+import asyncio
+import time
 from collections import defaultdict
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -9,9 +15,10 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_kit import Service
-from headrace_monitor.adapters import alerts
+from headrace_monitor.adapters import alerts, drift
 from headrace_monitor.adapters.probes import Probes
-from headrace_monitor.adapters.tables import AlertRow, DriftRow, TripRow
+from headrace_monitor.adapters.tables import AlertRow, TripRow
+from headrace_monitor.core.drift import LONGEST_WINDOW
 from headrace_monitor.core.loop import Rollout, WorkloadLoop
 from headrace_monitor.core.windows import Window
 from headrace_monitor.settings import Monitor
@@ -19,6 +26,8 @@ from headrace_monitor.watches.canaries import CanaryWatch
 from headrace_monitor.watches.ledger import Ledger
 from headrace_monitor.watches.traffic import Traffic
 
+# A little less than the feed's second.
+_FRESH_SECONDS = 0.9
 _TRIPS_SHOWN = 8
 _TRIPS_COUNTED = timedelta(hours=1)
 _SPARKLINE_SECONDS = 900
@@ -43,18 +52,28 @@ class ConsoleState:
         self._traffic = traffic
         self._canaries = canaries
         self._probes = probes
+        self._making = asyncio.Lock()
+        self._made: dict[str, Any] = {}
+        self._made_at = 0.0
+        self._loops: dict[str, tuple[int, dict[str, Any]]] = {}
 
     async def build(self, *, events: bool = True) -> dict[str, Any]:
-        """Return the whole state; the last events are left out of live updates."""
+        """Return the whole state, shared: do not change it. Live updates leave out the events."""
+        async with self._making:
+            if not self._made or time.monotonic() - self._made_at > _FRESH_SECONDS:
+                self._made, self._made_at = await self._make(), time.monotonic()
+        return {**self._made, "events": list(self._ledger.events)} if events else self._made
+
+    async def _make(self) -> dict[str, Any]:
         loops = self._ledger.loops.by_name
         names = sorted({*loops, *(m.metadata.name for m in self._service.workloads.all())})
         async with self._service.reading() as session:
             all_alerts = [_alert(row) for row in await alerts.listed(session)]
             trips = await _trips(session)
-            drift = {row.workload: row for row in await session.scalars(select(DriftRow))}
+            watched = await drift.standings(session)
         windows = _by_workload(self._traffic.board.windows(self._settings.window_seconds))
         history = _by_workload(self._traffic.board.windows(_SPARKLINE_SECONDS))
-        state: dict[str, Any] = {
+        return {
             "time": datetime.now(UTC),
             "version": self._service.version,
             "links": {"mlflow": self._settings.mlflow_url, "traces": self._settings.traces_url},
@@ -67,26 +86,20 @@ class ConsoleState:
                     **self._loop(loops.get(name) or WorkloadLoop(name)),
                     "traffic": _traffic(windows[name], history[name]),
                     "guardrails": trips[name],
-                    "drift": self._drift(name, drift.get(name)),
+                    "drift": self._drift(name, watched.get(name)),
                 }
                 for name in names
             ],
         }
-        if events:
-            state["events"] = list(self._ledger.events)
-        return state
 
     def _loop(self, loop: WorkloadLoop) -> dict[str, Any]:
-        shown = asdict(loop)
-        if loop.rollout and loop.rollout.state == "running":
-            # Not the registry's word, but what the model does now.
-            shown["models"].get(loop.rollout.candidate, {})["status"] = "canary"
-        for plural in ("datasets", "models", "turns"):
-            shown[plural] = list(reversed(shown[plural].values()))
-        del shown["training_dataset"], shown["waiting"]
-        if loop.rollout:
-            shown["rollout"] |= self._standing(loop.rollout)
-        return shown
+        revision = self._ledger.loops.revisions[loop.name]
+        known = self._loops.get(loop.name)
+        if known is None or known[0] != revision:
+            known = self._loops[loop.name] = revision, _shown(loop)
+        if loop.rollout is None:
+            return known[1]
+        return {**known[1], "rollout": known[1]["rollout"] | self._standing(loop.rollout)}
 
     def _standing(self, rollout: Rollout) -> dict[str, Any]:
         standing = self._canaries.standing.get(rollout.rollout_id)
@@ -104,16 +117,27 @@ class ConsoleState:
             }
         }
 
-    def _drift(self, workload: str, row: DriftRow | None) -> dict[str, Any]:
+    def _drift(self, workload: str, row: drift.Standing | None) -> dict[str, Any]:
         manifest = self._service.workloads.get(workload)
         return {
-            "window": manifest.spec.monitor.drift.window if manifest else None,
-            "reference_rows": len(row.reference) if row and row.reference else 0,
+            "window": min(manifest.spec.monitor.drift.window, LONGEST_WINDOW) if manifest else None,
+            "reference_rows": row.reference_rows if row else 0,
             "drifted": bool(row and row.drifted),
             "value": row.value if row else None,
             "threshold": row.threshold if row else None,
             "measured_at": row.measured_at if row else None,
         }
+
+
+def _shown(loop: WorkloadLoop) -> dict[str, Any]:
+    shown = asdict(loop)
+    if loop.rollout and loop.rollout.state == "running":
+        # Not the registry's word, but what the model does now.
+        shown["models"].get(loop.rollout.candidate, {})["status"] = "canary"
+    for plural in ("datasets", "models", "turns"):
+        shown[plural] = list(reversed(shown[plural].values()))
+    del shown["training_dataset"], shown["waiting"]
+    return shown
 
 
 def _by_workload(windows: list[Window]) -> dict[str, list[Window]]:
@@ -129,7 +153,7 @@ def _traffic(windows: list[Window], history: list[Window]) -> list[dict[str, Any
     return [
         {
             **_figures(current.get((old.version, old.arm)) or old),
-            "points": _points(old),
+            "points": old.points,
             "active": (old.version, old.arm) in current,
         }
         for old in history
@@ -137,13 +161,9 @@ def _traffic(windows: list[Window], history: list[Window]) -> list[dict[str, Any
 
 
 def _figures(window: Window) -> dict[str, Any]:
-    found = asdict(window)
-    del found["points"], found["workload"]
+    found = window.figures()
+    del found["workload"]
     return found
-
-
-def _points(window: Window) -> list[tuple[int, int, int, float | None, float | None]]:
-    return [(p.at, p.requests, p.errors, p.p50_ms, p.p95_ms) for p in window.points]
 
 
 def _alert(row: AlertRow) -> dict[str, Any]:

@@ -13,10 +13,14 @@ is an excess above the manifest's threshold AND above 3.5 standard deviations of
 one in about four thousand windows reaches by chance.
 
 No text is kept: a prompt is stored as the sorted list of its bucket numbers, and each bucket is
-shared by dozens of words. Measured on 200 banking questions a window: moving to other intents of
+shared by dozens of words. A prompt of more than 256 different tokens counts by that many of them,
+drawn at random and not by their buckets, so that none is left out of all long prompts; the draw is
+seeded by the prompt, so that it repeats. Of a window of more than 2,000 requests as many are drawn,
+over its whole length. Measured on 200 banking questions a window: moving to other intents of
 the same bank is an excess of 0.16, chance stays within 0.07.
 """
 
+import random
 import re
 import struct
 import zlib
@@ -31,6 +35,12 @@ if TYPE_CHECKING:
 BUCKETS = 1024
 _TOKEN = re.compile(r"\w+")
 _MOST_TOKENS = 256
+# A longer prompt is measured by its beginning: this runs for each request.
+_MOST_CHARACTERS = 100_000
+MOST_ROWS = 2000
+"""Requests of a window that are measured: more would not tell more, and each is 1,024 counts."""
+LONGEST_WINDOW = 20_000
+"""Requests: a longer one in the manifest is cut to it, or it might outlast what is kept."""
 _SMOOTHING = 0.5
 _DEALS = 100
 _DEVIATIONS = 3.5
@@ -53,9 +63,23 @@ Change = Literal["drifted", "recovered"]
 
 def sketch(texts: Iterable[str]) -> bytes:
     """Return the hashed tokens of one prompt: sorted, two bytes (little endian) per token."""
-    tokens = {token for text in texts for token in _TOKEN.findall(text.lower())}
-    hashed = sorted(zlib.crc32(t.encode()) % BUCKETS for t in tokens)[:_MOST_TOKENS]
+    tokens = {token for text in texts for token in _TOKEN.findall(text[:_MOST_CHARACTERS].lower())}
+    hashed = sorted(zlib.crc32(t.encode()) % BUCKETS for t in tokens)
+    if len(hashed) > _MOST_TOKENS:
+        hashed = sorted(_drawn(hashed, _MOST_TOKENS))
     return struct.pack(f"<{len(hashed)}H", *hashed)
+
+
+def sample(window: Sequence[bytes]) -> list[bytes]:
+    """Return at most MOST_ROWS sketches of a window, drawn over its whole length, in order."""
+    if len(window) <= MOST_ROWS:
+        return list(window)
+    return [window[index] for index in sorted(_drawn(range(len(window)), MOST_ROWS))]
+
+
+def _drawn(found: Sequence[int], count: int) -> list[int]:
+    seed = zlib.crc32(struct.pack(f"<{len(found)}I", *found))
+    return random.Random(seed).sample(found, count)  # noqa: S311 - a sample, not cryptography
 
 
 def measure(reference: Sequence[bytes], window: Sequence[bytes], threshold: float) -> Measurement:

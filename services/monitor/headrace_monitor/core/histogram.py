@@ -44,7 +44,10 @@ class LatencyHistogram:
         """Return the histogram of all parts together."""
         merged = cls()
         for part in parts:
-            for index, count in part._counts.items():
-                merged._counts[index] = merged._counts.get(index, 0) + count
+            if not merged.total:
+                merged._counts = part._counts.copy()
+            else:
+                for index, count in part._counts.items():
+                    merged._counts[index] = merged._counts.get(index, 0) + count
             merged.total += part.total
         return merged

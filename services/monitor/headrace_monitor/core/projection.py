@@ -3,6 +3,7 @@
 Events of different topics may come in any order, so each event changes only what it speaks of.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,8 @@ class Loops:
 
     def __init__(self) -> None:
         self.by_name: dict[str, WorkloadLoop] = {}
+        self.revisions: Counter[str] = Counter()
+        """Counts what was folded into each: until it changes, what is shown of a loop stays."""
 
     def add(self, entry: Entry) -> None:
         """Fold one event in; an event that this release cannot read changes nothing."""
@@ -48,6 +51,7 @@ class Loops:
         except ValidationError:
             return
         loop = self.by_name.setdefault(entry.workload, WorkloadLoop(entry.workload))
+        self.revisions[entry.workload] += 1
         fold(loop, payload, entry)
         for kept in (loop.datasets, loop.models, loop.turns, loop.training_dataset):
             _forget_oldest(kept, _KEPT_VERSIONS)

@@ -1,11 +1,8 @@
 """Keeps the Prometheus gauges current."""
 
-from sqlalchemy import select
-
 from headrace_kit import Service
-from headrace_monitor.adapters import alerts
+from headrace_monitor.adapters import alerts, drift
 from headrace_monitor.adapters.exposition import MonitorGauges
-from headrace_monitor.adapters.tables import DriftRow
 from headrace_monitor.settings import Monitor
 from headrace_monitor.watches.ledger import Ledger
 from headrace_monitor.watches.traffic import Traffic
@@ -32,9 +29,9 @@ class GaugeWatch:
         """Read all gauges."""
         async with self._service.reading() as session:
             self._gauges.alerts = await alerts.open_counts(session)
-            drift = list(await session.scalars(select(DriftRow)))
+            watched = await drift.standings(session)
         self._gauges.windows = self._traffic.board.windows(self._seconds)
-        self._gauges.drift = {row.workload: row.value for row in drift if row.value is not None}
+        self._gauges.drift = {w: at.value for w, at in watched.items() if at.value is not None}
         self._gauges.weights = {
             (name, loop.rollout.candidate): loop.rollout.weight
             for name, loop in self._ledger.loops.by_name.items()

@@ -79,7 +79,7 @@ class _Window:
 async def _next(session: AsyncSession, manifest: Manifest) -> _Window | None:
     rules = manifest.spec.monitor.drift
     row = await drift.look(session, manifest.metadata.name)
-    found = await drift.next_window(session, row, rules.window)
+    found = await drift.next_window(session, row, min(rules.window, core.LONGEST_WINDOW))
     if found is None:
         return None
     reference = None if row.reference is None else drift.reference(row)

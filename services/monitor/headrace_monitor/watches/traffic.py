@@ -70,12 +70,22 @@ class Traffic:
     async def rebuild(self) -> None:
         """Make the windows of the last hour again from what is stored."""
         since = datetime.now(UTC) - _WINDOWS_REBUILT
-        async with self._service.reading() as session:
-            found, ratings = await outcomes.recent(session, since)
-        for outcome in found:
-            self.board.add(outcome)
-        for rating in ratings:
-            self._rate(rating)
+        place: tuple[datetime, int] | None = None
+        while True:
+            async with self._service.reading() as session:
+                found, place = await outcomes.recent(session, since, place)
+            for one in found:
+                self.board.count(one.series, one.kind, one.latency_ms, one.at)
+            if place is None:
+                break
+        rated: tuple[datetime, str] | None = None
+        while True:
+            async with self._service.reading() as session:
+                ratings, rated = await outcomes.recent_ratings(session, since, rated)
+            for rating in ratings:
+                self._rate(rating)
+            if rated is None:
+                break
 
     def _count_ratings(self, ratings: Iterable[Rating]) -> None:
         for one in ratings:
