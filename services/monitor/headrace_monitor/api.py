@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, select_autoescape
@@ -57,14 +57,18 @@ def console_router(service: Service, state: ConsoleState, live: Live) -> APIRout
         """Return what the console shows."""
         return _json(await state.build())
 
-    @router.get("/console/events")
-    async def stream(request: Request) -> StreamingResponse:
+    @router.get("/console/events", response_class=_EventStream)
+    async def stream() -> StreamingResponse:
         """Stream control events, traffic pulses and state changes (server-sent events)."""
-        return StreamingResponse(
-            live.read(), media_type="text/event-stream", headers=_STREAM_HEADERS
-        )
+        return _EventStream(live.read(), headers=_STREAM_HEADERS)
 
     return router
+
+
+class _EventStream(StreamingResponse):
+    """Server-sent events, also by name in the OpenAPI document."""
+
+    media_type = "text/event-stream"
 
 
 async def _embedded(state: ConsoleState) -> str:
