@@ -28,6 +28,7 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+_EVENTS = "text/event-stream"
 _STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -57,18 +58,16 @@ def console_router(service: Service, state: ConsoleState, live: Live) -> APIRout
         """Return what the console shows."""
         return _json(await state.build())
 
-    @router.get("/console/events", response_class=_EventStream)
+    @router.get(
+        "/console/events",
+        response_class=Response,
+        responses={200: {"description": "Without an end", "content": {_EVENTS: {}}}},
+    )
     async def stream() -> StreamingResponse:
         """Stream control events, traffic pulses and state changes (server-sent events)."""
-        return _EventStream(live.read(), headers=_STREAM_HEADERS)
+        return StreamingResponse(live.read(), media_type=_EVENTS, headers=_STREAM_HEADERS)
 
     return router
-
-
-class _EventStream(StreamingResponse):
-    """Server-sent events, also by name in the OpenAPI document."""
-
-    media_type = "text/event-stream"
 
 
 async def _embedded(state: ConsoleState) -> str:
