@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from deltalake import DeltaTable
 from sqlalchemy import func, select
 
 from headrace_events import Event
 from headrace_events.inference import FeedbackGiven, InferenceRejected
+from headrace_ingest.adapters import delta
 from headrace_ingest.adapters.capture_flush import CaptureFlush
 from headrace_ingest.adapters.tables import CaptureRow
 from headrace_ingest.metrics import CAPTURES_ASIDE
@@ -172,3 +174,24 @@ async def test_one_table_that_fails_holds_up_no_other(
         await bench.apply(name)
     await upkeep_of(bench, flush_of(bench)).tick()
     assert seen == ["one", "two"]
+
+
+async def test_a_table_forgets_the_ids_of_old_flushes(
+    bench: Any, outcome: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.apply("support")
+    flush = flush_of(bench)
+    now = time.time_ns()
+    for number, days in enumerate((90, 60, 0)):
+        monkeypatch.setattr(delta.time, "time_ns", lambda days=days: now - days * 86_400 * 10**9)
+        await bench.handlers.outcomes([outcome(3 * number + n) for n in range(3)])
+        await flush.tick()
+    monkeypatch.undo()
+    folder = bench.root / "traffic" / "support"
+    ids = [commit["headrace.commit"] for commit in DeltaTable(str(folder)).history()]
+    DeltaTable(str(folder)).create_checkpoint()
+    table = DeltaTable(str(folder))
+    assert [table.transaction_version(one) for one in ids] == [1, None, None]
+    (checkpoint,) = (folder / "_delta_log").glob("*.checkpoint.parquet")
+    assert len(pl.read_parquet(checkpoint)["txn"].drop_nulls()) == 1
+    assert len(bench.table("traffic", "support")) == 9

@@ -1,5 +1,6 @@
 """Delta commits that happen once: each carries the id of what made it."""
 
+import time
 from typing import TYPE_CHECKING
 
 from headrace_kit.delta import commits, open_table
@@ -14,12 +15,18 @@ _HISTORY = 1000
 
 
 def append_once(
-    uri: str, frame: "pl.DataFrame", commit_id: str, *, partition_by: str | None = None
+    uri: str,
+    frame: "pl.DataFrame",
+    commit_id: str,
+    *,
+    partition_by: str | None = None,
+    remembered_days: int | None = None,
 ) -> "DeltaTable":
     """Append the frame unless a commit with this id is there; return the table with it.
 
     The id is a Delta transaction id: two writers that race for it conflict, and the one that
-    loses raises CommitFailedError and finds the other's commit when it tries again.
+    loses raises CommitFailedError and finds the other's commit when it tries again. Each opening
+    of a table loads all its ids, so one with many commits forgets them after `remembered_days`.
     """
     from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
@@ -31,12 +38,19 @@ def append_once(
         frame,
         mode="append",
         partition_by=partition_by if table is None else None,
+        configuration=_forgetting(remembered_days) if table is None else None,
         commit_properties=CommitProperties(
             custom_metadata={_COMMIT: commit_id},
-            app_transactions=[Transaction(app_id=commit_id, version=1)],
+            app_transactions=[
+                Transaction(app_id=commit_id, version=1, last_updated=time.time_ns() // 1_000_000)
+            ],
         ),
     )
     return table if table is not None else DeltaTable(uri)
+
+
+def _forgetting(days: int | None) -> dict[str, str | None] | None:
+    return {"delta.setTransactionRetentionDuration": f"interval {days} days"} if days else None
 
 
 def version_of(table: "DeltaTable", commit_id: str) -> int:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+_REMEMBERED_DAYS = 30
+"""How long a flush can be repeated: a killed one is finished at the next start."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What was said about a request that is in the table already."""
@@ -52,7 +56,9 @@ def append(root: str, workload: str, commit_id: str, captured: Sequence[Interact
     # What was said about a request comes later.
     columns |= {name: [None] * len(captured) for name in ("rating", "correction")}
     frame = pl.DataFrame(columns, schema=_schema())
-    append_once(table_uri(root, "traffic", workload), frame, commit_id)
+    append_once(
+        table_uri(root, "traffic", workload), frame, commit_id, remembered_days=_REMEMBERED_DAYS
+    )
 
 
 def judge(root: str, workload: str, judgements: Sequence[Judgement]) -> None:
