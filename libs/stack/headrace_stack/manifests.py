@@ -9,10 +9,19 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from headrace_events import Event
+from headrace_events.text import fit_text
 from headrace_events.workload import Manifest, WorkloadApplied
 from headrace_models.errors import ModelError
 from headrace_models.reference import check
 from headrace_stack.errors import StackError
+
+# At this door and not in the contract: what is in the log already must go on being read.
+_MOST_BYTES = 256 * 1024
+_MOST_SOURCES = 100
+_MOST_PROBLEMS = 20
+_LONGEST_SYSTEM = 100_000
+_LONGEST_PATH = 4096
+_LONGEST_NAME = 200
 
 
 class InvalidManifest(StackError):
@@ -24,6 +33,11 @@ class InvalidManifest(StackError):
 def load(path: Path) -> Manifest:
     """The manifest in `path`; relative paths of its sources are taken from the file's folder."""
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise InvalidManifest(
+                f"{path} has more than {_MOST_BYTES} bytes: a manifest names files of rows, it "
+                "does not hold them."
+            )
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidManifest(f"Cannot read {path}: {error.strerror}.") from error
@@ -35,6 +49,9 @@ def load(path: Path) -> Manifest:
         manifest = Manifest.model_validate(_with_absolute_paths(document, path.resolve().parent))
     except ValidationError as error:
         raise InvalidManifest(_refusal(path, _problems(error))) from None
+    # Before the file system is asked: no file has a path like that.
+    if unfit := _over_bounds(manifest):
+        raise InvalidManifest(_refusal(path, unfit))
     missing = [
         f"spec.data.sources.{index}.path: no file at {source.path}"
         for index, source in enumerate(manifest.spec.data.sources)
@@ -49,6 +66,33 @@ def load(path: Path) -> Manifest:
     return manifest
 
 
+def _over_bounds(manifest: Manifest) -> list[str]:
+    """What is longer than the rest of the way carries, or can be kept by no database."""
+    spec = manifest.spec
+    texts = [
+        ("metadata.owner", manifest.metadata.owner, _LONGEST_NAME),
+        ("spec.system", spec.system or "", _LONGEST_SYSTEM),
+    ]
+    for index, source in enumerate(spec.data.sources):
+        place = f"spec.data.sources.{index}"
+        texts.append((f"{place}.path", source.path or "", _LONGEST_PATH))
+        texts.append((f"{place}.prompt", source.prompt, _LONGEST_NAME))
+        texts.append((f"{place}.completion", source.completion, _LONGEST_NAME))
+    found = [
+        f"{place}: {len(text)} characters, at most {longest} are taken"
+        for place, text, longest in texts
+        if len(text) > longest
+    ]
+    for place, text, _ in texts:
+        try:
+            fit_text(text)
+        except ValueError as error:
+            found.append(f"{place}: {error}")
+    if len(spec.data.sources) > _MOST_SOURCES:
+        found.append(f"spec.data.sources: {len(spec.data.sources)}, at most {_MOST_SOURCES}")
+    return found[:_MOST_PROBLEMS]
+
+
 def _with_absolute_paths(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The services run in another folder than the user, and are to find the same files."""
     spec = document.get("spec")
@@ -59,7 +103,8 @@ def _with_absolute_paths(document: dict[str, Any], folder: Path) -> dict[str, An
     sources = data.get("sources") if isinstance(data, dict) else None
     for source in sources if isinstance(sources, list) else []:
         path = source.get("path") if isinstance(source, dict) else None
-        if isinstance(path, str) and path and "://" not in path:
+        fits = isinstance(path, str) and len(path) <= _LONGEST_PATH and "\x00" not in path
+        if fits and path and "://" not in path:
             source["path"] = str((folder / Path(path).expanduser()).resolve())
     return document
 

@@ -127,6 +127,36 @@ def test_other_bad_manifests(tmp_path: Path, text: str, says: str) -> None:
         manifests.load(path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("owner: cards", f"owner: {'x' * 300}", "metadata.owner: 300 characters"),
+        ("owner: cards", 'owner: "a\\0b"', "metadata.owner: the text holds a zero"),
+        ("rows.csv", "x" * 5000, "sources.0.path: 5000 characters"),
+        ("rows.csv", '"a\\0b"', "sources.0.path: the text holds a zero"),
+        ("spec:", f"spec:\n  system: {'x' * 100_001}", "spec.system: 100001 characters"),
+        ("spec:", f"spec:\n  # {'x' * 300_000}", "more than 262144 bytes"),
+    ],
+)
+def test_a_manifest_has_bounds(tmp_path: Path, old: str, new: str, says: str) -> None:
+    assert old in MANIFEST
+    path = tmp_path / "workload.yaml"
+    path.write_text(MANIFEST.replace(old, new, 1))
+    with pytest.raises(manifests.InvalidManifest, match=says):
+        manifests.load(path)
+
+
+def test_a_manifest_of_very_many_sources_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "workload.yaml"
+    listed = ", ".join("{type: python_docs}" for _ in range(101))
+    path.write_text(
+        "{apiVersion: headrace/v1, kind: Workload, metadata: {name: w}, "
+        f"spec: {{data: {{sources: [{listed}]}}}}}}"
+    )
+    with pytest.raises(manifests.InvalidManifest, match="sources: 101, at most 100"):
+        manifests.load(path)
+
+
 def test_an_unknown_base_is_refused_before_anything_trains_on_it(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("text,label\na,b\n")
     path = tmp_path / "workload.yaml"
