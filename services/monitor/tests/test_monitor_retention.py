@@ -1,13 +1,17 @@
 """What is kept, of whom, and what a start reads of it."""
 
+import asyncio
 import time
 import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, insert, select
 
+from headrace_events import Event, new_id
+from headrace_events.inference import InferenceCompleted, Message, Usage
 from headrace_kit import Service
 from headrace_monitor.adapters.tables import Base, OutcomeRow, RatingRow
 from headrace_monitor.core.retention import limits
@@ -109,3 +113,45 @@ async def test_a_start_reads_an_hour_of_traffic_in_parts(service: Service) -> No
     # By ORM it was 65 us and 1.5 KiB a row, all rows at once; tracing alone slows this threefold.
     assert spent < 20_000 * 150e-6
     assert peak < 8 * 2**20
+
+
+async def test_a_batch_of_long_prompts_leaves_the_event_loop_to_others(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = " ".join(f"word{n}" for n in range(1200))
+    events: list[Event[Any]] = []
+    for _ in range(300):
+        data = InferenceCompleted(
+            request_id=new_id(),
+            messages=(Message(role="user", content=prompt),),
+            text="an answer",
+            model="docs",
+            model_version="1",
+            arm="production",
+            finish_reason="stop",
+            usage=Usage(input_tokens=12, output_tokens=30),
+            latency_ms=10.0,
+        )
+        events.append(Event.new(data, source="guardrails", workload="docs"))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    beside = asyncio.create_task(others())
+    traffic = Traffic(service)
+    # The database is awaited in any case: only the turns before it tell.
+    before: list[int] = []
+    unit_of_work = service.unit_of_work
+
+    def begin(*arguments: Any, **more: Any) -> Any:
+        before.append(turns)
+        return unit_of_work(*arguments, **more)
+
+    monkeypatch.setattr(service, "unit_of_work", begin)
+    await traffic.outcomes(events)
+    beside.cancel()
+    assert before[0] >= 20

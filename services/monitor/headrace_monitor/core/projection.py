@@ -30,6 +30,7 @@ _KEPT_LANDINGS = 20
 _KEPT_VERSIONS = 20
 _KEPT_LOSSES = 200
 _KEPT_WAITING = 200
+_KEPT_MARKS = 100
 
 
 class Loops:
@@ -66,11 +67,14 @@ def _forget_oldest(kept: dict[Any, Any], most: int) -> None:
 def _marked(loop: WorkloadLoop, turn: int | None, mark: Mark, *, waits_for: str = "") -> None:
     """Put a mark into its turn; without one it waits for the event that names the turn."""
     if turn is None:
-        loop.waiting.setdefault(waits_for, []).append(mark)
+        waiting = loop.waiting.setdefault(waits_for, [])
+        waiting.append(mark)
+        del waiting[:-_KEPT_MARKS]
         return
     marks = loop.turns.setdefault(turn, Turn(turn)).marks
     marks.append(mark)
     marks.sort(key=lambda one: one.at)
+    del marks[:-_KEPT_MARKS]
 
 
 def _arrived(loop: WorkloadLoop, waited_for: str, turn: int) -> None:
@@ -272,6 +276,7 @@ def _stepped(loop: WorkloadLoop, e: rollout.RolloutStepped, entry: Entry) -> Non
 def _judged(loop: WorkloadLoop, e: rollout.CanaryJudged, entry: Entry) -> None:
     if _is(loop, e.rollout_id) and loop.rollout:
         loop.rollout.judgements.append(e.model_dump(mode="json") | {"at": entry.time})
+        del loop.rollout.judgements[:-_KEPT_MARKS]
     _mark_model(loop, e.candidate.version, "judged", entry, e.verdict == "advance")
 
 
