@@ -68,6 +68,10 @@ def build(settings: Settings | None = None) -> Service:
     service.ready_check("model", lambda: engine.ready)
     service.api.include_router(router(service, chat, cache, replicas.patience_seconds))
     answer_errors(service.api)
+    # Messages become part of one event, with the answer beside them: more could not be told.
+    limit = settings.kafka.max_record_bytes * 9 // 10
+    for path in ("/v1/chat/completions", "/v1/completions"):
+        service.body_limits.allow(path, limit)
 
     async def start() -> None:
         await cache.refresh()
