@@ -8,6 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 OLDEST_JAVA=17
 REFERENCE_MODEL=smollm2-135m-instruct
+HOME=${HOME:-~} # without HOME the shell takes the folder that the system knows for this user
+export HOME
 CACHE=${HEADRACE_CACHE:-$HOME/.cache/headrace}
 STAMP=.venv/.headrace-setup
 POM=infra/kafka/pom.xml
@@ -101,6 +103,14 @@ is_done() {
     }; }
 }
 if is_done; then exit 0; fi
+
+if ! { mkdir -p "$CACHE" && [ -w "$CACHE" ]; } 2>/dev/null; then
+  fail "$CACHE cannot be written, and Kafka's jars and the model are to be kept there." \
+    "Set HEADRACE_CACHE to a folder that can: HEADRACE_CACHE=\$PWD/.cache make demo"
+fi
+# uv keeps what it fetched in the home, where that can be written.
+[ -n "${UV_CACHE_DIR:-${XDG_CACHE_HOME:-}}" ] || mkdir -p "$HOME/.cache/uv" 2>/dev/null \
+  || export UV_CACHE_DIR="$CACHE/uv"
 
 # -- system packages ---------------------------------------------------------------------------
 

@@ -8,11 +8,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from headrace_models.errors import ModelReferenceError
+
 
 def cache_root() -> Path:
     """`HEADRACE_CACHE`, or `~/.cache/headrace`."""
     configured = os.environ.get("HEADRACE_CACHE")
-    return Path(configured).expanduser() if configured else Path.home() / ".cache" / "headrace"
+    if configured:
+        return Path(configured).expanduser()
+    try:
+        return Path.home() / ".cache" / "headrace"
+    except RuntimeError as error:
+        raise ModelReferenceError(
+            "this user has no home folder: set HEADRACE_CACHE to a folder for models"
+        ) from error
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from headrace_stack import (
     commands_schemas,
     commands_stack,
 )
+from headrace_stack.disk import in_words
 from headrace_stack.errors import StackError
 
 app = typer.Typer(
@@ -37,10 +38,19 @@ def main() -> NoReturn:
     try:
         app()
     except StackError as error:
-        console = Console(stderr=True)
-        console.print("[bold red]Error:[/]", end=" ")
-        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        _complain(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.filename is None:
+            raise  # of a connection, say: a fault of ours
+        _complain(in_words(error))
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
+
+
+def _complain(message: str) -> None:
+    console = Console(stderr=True)
+    console.print("[bold red]Error:[/]", end=" ")
+    console.print(message, markup=False, highlight=False, soft_wrap=True)

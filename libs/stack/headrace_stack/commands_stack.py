@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 
 from headrace_stack import logs, views
+from headrace_stack.disk import complaint
 from headrace_stack.errors import StackError
 from headrace_stack.paths import default_home
 from headrace_stack.services import BY_NAME, ENGINES
@@ -179,6 +181,8 @@ def status(
         return
     console.print(views.status(state, memory))
     views.print_problems(console, state)
+    if reason := complaint(home):
+        console.print(f"[bold red]{escape(reason)}.[/]", soft_wrap=True)
     views.print_addresses(console, state)
     console.print(
         f"  memory    {total / GIB:.2f} GiB resident in all, "
@@ -210,6 +214,7 @@ def _report(state: State, memory: dict[str, int], total: int) -> dict[str, Any]:
 
     return {
         "state": state.phase,
+        "problem": complaint(Path(state.home)),
         "home": state.home,
         "base_url": state.base_url,
         "kafka": state.kafka,

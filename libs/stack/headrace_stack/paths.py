@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from headrace_stack.errors import StackError
+
 HOME_VARIABLE = "HEADRACE_HOME"
 CACHE_VARIABLE = "HEADRACE_CACHE"
 STACK_ID_VARIABLE = "HEADRACE_STACK_ID"
@@ -20,7 +22,15 @@ def default_home() -> Path:
 def cache_folder() -> Path:
     """`HEADRACE_CACHE`, or the folder `headrace` among the caches of the user."""
     chosen = os.environ.get(CACHE_VARIABLE)
-    return Path(chosen).resolve() if chosen else Path.home() / ".cache" / "headrace"
+    if chosen:
+        return Path(chosen).resolve()
+    try:
+        return Path.home() / ".cache" / "headrace"
+    except RuntimeError as error:
+        raise StackError(
+            f"This user has no home folder: set {CACHE_VARIABLE} to a folder for what is fetched "
+            "once."
+        ) from error
 
 
 def stack_id(home: Path) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
+from headrace_stack.disk import complaint
 from headrace_stack.plan import Planned
 from headrace_stack.processes import family, spawn, stop_all
 from headrace_stack.state import Part
@@ -110,7 +111,8 @@ class Runner:
         how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
         self.part.pid = None
         self.part.restarts += 1
-        self.part.problem = f"{how} at {time.strftime('%H:%M:%S')}"
+        full = complaint(Path(self.part.log).parent)
+        self.part.problem = f"{how} at {time.strftime('%H:%M:%S')}" + (f". {full}" if full else "")
         self._set("restarting")
 
     def _reap_children(self) -> None:

@@ -13,6 +13,7 @@ from typing import Self
 import psutil
 
 from headrace_stack import logs, ray_head, source_roots
+from headrace_stack.disk import START_BYTES, complaint
 from headrace_stack.errors import StackError
 from headrace_stack.paths import stack_id
 from headrace_stack.plan import Options
@@ -55,6 +56,8 @@ class Stack:
 
     def launch(self, *, detached: bool = False) -> None:
         """Start the supervisor; a detached one lives on when this process ends."""
+        if reason := complaint(self.home, START_BYTES):
+            raise StackError(f"{reason}.")
         self.options.write()
         source_roots.allow(self.home, Path.cwd())
         command = [sys.executable, "-m", "headrace_stack.supervisor", "--home", str(self.home)]

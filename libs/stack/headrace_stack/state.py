@@ -1,5 +1,6 @@
 """What the supervisor writes down about a stack, and whether that supervisor still lives."""
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -69,8 +70,15 @@ class State(BaseModel):
         return None if dead or abs(created - self.supervisor_created) > 1 else process
 
     def write(self) -> None:
-        """Replace the state file in the home, in one step."""
-        write_json(Path(self.home) / STATE_FILE, self.model_dump())
+        """Replace the state file in the home, in one step.
+
+        Where that is impossible the log says why and the last file stays: a note must not end
+        what it is about.
+        """
+        try:
+            write_json(Path(self.home) / STATE_FILE, self.model_dump())
+        except OSError as error:
+            sys.stderr.write(f"{STATE_FILE} is not written: {error.strerror}\n")
 
 
 def read_state(home: Path) -> State | None:

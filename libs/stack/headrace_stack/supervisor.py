@@ -21,7 +21,9 @@ from typing import IO
 import aiohttp
 import psutil
 
+from headrace_kit.delta import refuse_root
 from headrace_stack import logs, mlflow_server, ray_head, services
+from headrace_stack.disk import START_BYTES, complaint, in_words
 from headrace_stack.errors import StackError
 from headrace_stack.gateway import Gateway
 from headrace_stack.kafka import KafkaNode
@@ -80,6 +82,9 @@ class Supervisor:
                 await self._stop.wait()
         except StackError as error:
             self.state.error = str(error)
+        except OSError as error:
+            traceback.print_exc()
+            self.state.error = in_words(error)
         except Exception:  # noqa: BLE001 - whatever it was, nothing may be left running
             traceback.print_exc()
             self.state.error = (
@@ -91,6 +96,8 @@ class Supervisor:
 
     async def _prepare(self) -> Plan:
         """Everything that can be refused is refused here, before anything runs."""
+        if reason := complaint(self.home, START_BYTES) or refuse_root(str(self.home)):
+            raise StackError(f"{reason}.")
         await asyncio.to_thread(sweep, self.stack, self._ray_words())
         engines, _ = services.choose(self.options.only, self.options.without)
         if self.options.port is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from headrace_stack.errors import StackError
 from headrace_stack.kafka.java import find_maven
-from headrace_stack.paths import cache_folder
+from headrace_stack.paths import CACHE_VARIABLE, cache_folder
 
 FETCH_SECONDS = 600
 NAMESPACE = {"m": "http://maven.apache.org/POM/4.0.0"}
@@ -39,8 +39,15 @@ def ensure_jars() -> Path:
     stamp_file = folder / "pom.sha256"
     if _is_current(stamp_file, stamp):
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = (folder.parent / f"{folder.name}.lock").open("w")
+    except OSError as error:
+        raise StackError(
+            f"Kafka's jars are to be kept in {folder.parent}, which cannot be written "
+            f"({error.strerror}). Set {CACHE_VARIABLE} to a folder that can."
+        ) from error
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two stacks may start for the first time side by side
         if not _is_current(stamp_file, stamp):
             _fetch(folder, stamp)

@@ -1,0 +1,149 @@
+"""A full disk, a home that cannot be written, no home: it works, or a sentence says what to do."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace_stack.disk import complaint
+from headrace_stack.state import State, read_state
+from headrace_stack.testing import RunningStack
+
+MIB = 1024 * 1024
+# Nobody may make a file there, the administrator neither.
+UNWRITABLE = "/proc" if sys.platform == "linux" else "/System"
+MANIFEST = """\
+apiVersion: headrace/v1
+kind: Workload
+metadata: {{name: {name}, owner: test}}
+"""
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, mib: int) -> Iterator[Path]:
+    """Mount a file system of so many MiB; skip where only an administrator may."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)]
+    if (
+        sys.platform != "linux"
+        or subprocess.run(mount, capture_output=True, check=False).returncode
+    ):
+        pytest.skip("no file system may be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Write until nothing more fits."""
+    file = folder / "filler"
+    with file.open("wb", buffering=0) as writer, contextlib.suppress(OSError):
+        for size in (MIB, 4096):
+            with contextlib.suppress(OSError):
+                while True:
+                    writer.write(b"x" * size)
+    return file
+
+
+def headrace(*arguments: str, **environment: str | None) -> "subprocess.CompletedProcess[str]":
+    own = {**os.environ, "NO_COLOR": "1", "COLUMNS": "160", **environment}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "headrace_stack", *arguments],
+        env={name: value for name, value in own.items() if value is not None},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_state_that_cannot_be_written_leaves_the_last_one_and_ends_nobody(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(tmp_path / "disk", 1) as disk:
+        state = State(stack_id="x", home=str(disk), phase="up")
+        state.write()
+        fill(disk)
+        state.phase, state.error = "stopping", "long" * 4096
+        state.write()
+        assert "No space left on device" in capfd.readouterr().err
+        assert complaint(disk).startswith(f"The disk that holds {disk} is full")
+        last = read_state(disk)
+        assert last is not None and last.phase == "up"
+
+
+def test_up_on_a_full_disk_starts_nothing_and_says_so(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 2) as disk:
+        done = headrace("up", "--only", "kafka", HEADRACE_HOME=str(disk / "home"))
+    assert done.returncode == 1
+    assert "is full: free some space there" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"HEADRACE_HOME": f"{UNWRITABLE}/stack"}, f"{UNWRITABLE}/stack"),
+        ({"HEADRACE_CACHE": f"{UNWRITABLE}/cache"}, "Set HEADRACE_CACHE to a folder that can"),
+        ({"HEADRACE_HOME": "my%20stack"}, "Delta tables cannot lie in"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_named(
+    tmp_path: Path, environment: dict[str, str], says: str
+) -> None:
+    if environment.get("HEADRACE_HOME") == "my%20stack":
+        environment = {"HEADRACE_HOME": str(tmp_path / "my%20stack")}
+    environment = {"HEADRACE_HOME": str(tmp_path / "home"), **environment}
+    done = headrace("up", "--only", "kafka", **environment)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.integration
+def test_a_disk_that_fills_up_loses_nothing_and_says_so(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 160) as disk:
+        stack = RunningStack(disk / ".headrace")
+        up = stack.headrace("up", "--detach", "--only", "kafka,guardrails")
+        assert up.returncode == 0, up.stdout + up.stderr
+        try:
+            assert apply(stack, tmp_path, "before").returncode == 0
+            filler = fill(disk)
+            refused = apply(stack, tmp_path, "meanwhile")
+            told = stack.headrace("status").stdout
+            assert "is full: free some space" in told
+            assert "is full" in stack.status()["problem"]
+            assert "Traceback" not in refused.stderr
+            filler.unlink()
+            until_applied(stack, tmp_path, "after")
+            seen = events(stack)
+            assert "before" in seen and "after" in seen
+            # What was acknowledged is kept; what was not was refused aloud.
+            assert ("meanwhile" in seen) or refused.returncode != 0
+        finally:
+            assert stack.headrace("down").returncode == 0
+
+
+def apply(stack: RunningStack, folder: Path, name: str) -> "subprocess.CompletedProcess[str]":
+    file = folder / f"{name}.yaml"
+    file.write_text(MANIFEST.format(name=name))
+    return stack.headrace("apply", "-f", str(file))
+
+
+def until_applied(stack: RunningStack, folder: Path, name: str, seconds: float = 150) -> None:
+    deadline = time.monotonic() + seconds
+    while (done := apply(stack, folder, name)).returncode:
+        assert time.monotonic() < deadline, done.stderr + stack.headrace("status").stdout
+        time.sleep(1)
+
+
+def events(stack: RunningStack) -> set[str]:
+    tail = stack.headrace("events", "tail", "--from-beginning", "--no-follow", "--json").stdout
+    return {json.loads(line)["workload"] for line in tail.splitlines()}
