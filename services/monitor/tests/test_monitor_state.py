@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from headrace_kit import Service
-from headrace_monitor.adapters import drift
+from headrace_monitor.adapters import alerts, drift
 from headrace_monitor.adapters.probes import Probes
-from headrace_monitor.adapters.tables import Base
+from headrace_monitor.adapters.tables import Base, TripRow
 from headrace_monitor.console import state as module
 from headrace_monitor.console.feed import Feed
 from headrace_monitor.console.state import ConsoleState
@@ -102,3 +102,36 @@ async def test_where_drift_stands_is_told_without_its_reference(service: Service
         "docs": (2, False),
         "new": (0, False),
     }
+
+
+async def test_a_busy_workload_hides_neither_alerts_nor_trips_of_a_quiet_one(
+    service: Service, scene: Scene
+) -> None:
+    def trip(workload: str, number: int, ago: float) -> TripRow:
+        return TripRow(
+            event_id=f"{workload}-{number}",
+            workload=workload,
+            request_id="r",
+            stage="input",
+            check="pii",
+            action="block",
+            labels=[],
+            at=NOW - timedelta(seconds=ago),
+        )
+
+    async with service.unit_of_work() as uow:
+        uow.session.add_all(trip("busy", n, ago=n / 10) for n in range(200))
+        uow.session.add(trip("quiet", 1, ago=600))
+        for n in range(200):
+            at = NOW - timedelta(seconds=n)
+            await alerts.put_raised(uow.session, "busy", f"registration/{n}", "critical", "", at)
+        old = NOW - timedelta(seconds=600)
+        await alerts.put_raised(uow.session, "quiet", "drift/input", "warning", "", old)
+    async with service.reading() as session:
+        trips = await module._trips(session)
+        listed = await alerts.listed(session)
+        own = await alerts.listed(session, "quiet")
+    assert {w: len(t["recent"]) for w, t in trips.items()} == {"busy": 8, "quiet": 1}
+    assert [row.workload for row in listed].count("busy") == 100
+    assert "quiet" in {row.workload for row in listed}
+    assert [row.name for row in own] == ["drift/input"]

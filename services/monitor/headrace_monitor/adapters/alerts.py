@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from headrace_monitor.adapters.tables import AlertRow
 
 _SHOWN = 100
+_SHOWN_IN_ALL = 2000
 
 
 async def is_raised(session: AsyncSession, workload: str, name: str) -> bool:
@@ -62,8 +63,17 @@ async def prune(session: AsyncSession, before: datetime) -> None:
 
 
 async def listed(session: AsyncSession, workload: str | None = None) -> list[AlertRow]:
-    """Return alerts, open ones first, then the newest."""
-    query = select(AlertRow).order_by(AlertRow.resolved_at.is_not(None), AlertRow.raised_at.desc())
+    """Return alerts, open ones first, then the newest; so many of each workload."""
+    first = AlertRow.resolved_at.is_not(None), AlertRow.raised_at.desc()
+    place = func.row_number().over(partition_by=AlertRow.workload, order_by=first)
+    ranked = select(AlertRow.workload, AlertRow.name, place.label("place"))
     if workload:
-        query = query.where(AlertRow.workload == workload)
-    return list(await session.scalars(query.limit(_SHOWN)))
+        ranked = ranked.where(AlertRow.workload == workload)
+    ranks = ranked.subquery()
+    query = (
+        select(AlertRow)
+        .join(ranks, (ranks.c.workload == AlertRow.workload) & (ranks.c.name == AlertRow.name))
+        .where(ranks.c.place <= _SHOWN)
+        .order_by(*first)
+    )
+    return list(await session.scalars(query.limit(_SHOWN_IN_ALL)))

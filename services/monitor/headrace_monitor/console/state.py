@@ -191,19 +191,25 @@ async def _trips(session: AsyncSession) -> dict[str, dict[str, Any]]:
         found[workload]["counts"].append(
             {"stage": stage, "check": check, "action": action, "count": count}
         )
-    newest = select(TripRow).order_by(TripRow.at.desc()).limit(_TRIPS_SHOWN * 10)
+    # Of each workload its own: one that is attacked must not hide what happens to another.
+    place = func.row_number().over(partition_by=TripRow.workload, order_by=TripRow.at.desc())
+    ranks = select(TripRow.event_id, place.label("place")).where(TripRow.at >= since).subquery()
+    newest = (
+        select(TripRow)
+        .join(ranks, ranks.c.event_id == TripRow.event_id)
+        .where(ranks.c.place <= _TRIPS_SHOWN)
+        .order_by(TripRow.at.desc())
+    )
     for row in await session.scalars(newest):
-        recent = found[row.workload]["recent"]
-        if len(recent) < _TRIPS_SHOWN:
-            recent.append(
-                {
-                    "request_id": row.request_id,
-                    "stage": row.stage,
-                    "check": row.check,
-                    "action": row.action,
-                    "labels": row.labels,
-                    "trace_id": row.trace_id,
-                    "at": row.at,
-                }
-            )
+        found[row.workload]["recent"].append(
+            {
+                "request_id": row.request_id,
+                "stage": row.stage,
+                "check": row.check,
+                "action": row.action,
+                "labels": row.labels,
+                "trace_id": row.trace_id,
+                "at": row.at,
+            }
+        )
     return found
