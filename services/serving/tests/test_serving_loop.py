@@ -322,30 +322,45 @@ async def applications(processes: Any) -> dict[str, int]:
 
 
 async def test_changed_settings_take_effect_and_nothing_is_refused_meanwhile(
-    processes: Any, client: HeadraceClient
+    processes: Any, client: HeadraceClient, bus: Bus, adapter: Path, tmp_path: Path
 ) -> None:
-    before = await client.chat(WORKLOAD, "Say hello.", max_tokens=4)
+    folder = tmp_path / "adapter"
+    shutil.copytree(adapter, folder)
+    (folder / "README.md").write_text("A third artefact.")
+    candidate, incumbent = model_ref(folder, "3"), ModelRef(name=WORKLOAD, version="1", base=BASE)
+    await bus.publish(ModelApproved(model=candidate, incumbent=incumbent, evaluation_id="e"))
+    started = await bus.wait_for(RolloutStarted)
+    shutil.rmtree(folder)  # the replicas of now have it loaded; new ones cannot
     (old,) = await applications(processes)
     processes.kill("serving")
     await asyncio.to_thread(processes.start, "serving", HEADRACE_REPLICAS__THREADS="2")
-    answered = 0
+    arms: list[list[str]] = []
     base_url = f"{processes.url('serving')}/v1"
     async with openai.AsyncOpenAI(base_url=base_url, api_key="none", max_retries=0) as api:
+
+        async def by_http(key: str) -> str:
+            raw = await api.chat.completions.with_raw_response.create(
+                model=WORKLOAD,
+                messages=[{"role": "user", "content": "Say hello."}],
+                max_tokens=2,
+                user=key,
+            )
+            return str(raw.headers["x-headrace-arm"])
+
+        async def by_kafka(key: str) -> str:
+            return (await client.chat(WORKLOAD, "Say hello.", key=key, max_tokens=2)).arm
+
         async with asyncio.timeout(480):
             while f'"application": "{old}", "event": "ending' not in processes.log("serving"):
-                whole, by_kafka = await asyncio.gather(
-                    api.chat.completions.create(
-                        model=WORKLOAD,
-                        messages=[{"role": "user", "content": "Say hello."}],
-                        max_tokens=4,
-                    ),
-                    client.chat(WORKLOAD, "Say hello.", max_tokens=4),
-                )
-                assert whole.choices[0].message.content == by_kafka.text == before.text
-                answered += 1
+                key = f"user-{len(arms) % 8}"
+                arms.append(await asyncio.gather(by_http(key), by_kafka(key)))
                 await asyncio.sleep(0.5)
             while old in (found := await applications(processes)):  # noqa: ASYNC110 - nor has Ray
                 await asyncio.sleep(2)
     assert list(found.values()) == [2]
-    assert answered > 3
-    assert (await client.chat(WORKLOAD, "Say hello.", max_tokens=4)).text == before.text
+    # The candidate answered by both ways in, and was ended when it could not be loaded any more.
+    assert {"canary"} < {arm for both in arms for arm in both}
+    finished = await bus.wait_for(RolloutFinished)
+    assert (finished.rollout_id, finished.outcome) == (started.rollout_id, "failed")
+    assert "adapter version 3 is refused" in finished.reason
+    assert (await client.chat(WORKLOAD, "Say hello.", max_tokens=2)).arm != "canary"
