@@ -121,6 +121,10 @@ class WorkloadRow(KitBase):
     name: Mapped[str] = mapped_column(primary_key=True)
     revision: Mapped[str]
     manifest: Mapped[dict[str, Any]] = mapped_column(JSON)
+    event_id: Mapped[str | None]
+    """The event that it came with; None: an older release wrote it."""
+    applied_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When that event was made: an older manifest that comes later does not count."""
 
 
 class LeaseRow(KitBase):

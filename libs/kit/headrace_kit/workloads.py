@@ -1,5 +1,8 @@
 """A service's own copy of the workload manifests."""
 
+from datetime import datetime
+
+import structlog
 from pydantic import ValidationError
 from sqlalchemy import select
 
@@ -7,6 +10,8 @@ from headrace_events import Event
 from headrace_events.workload import Manifest, WorkloadApplied
 from headrace_kit.database import Database, WorkloadRow
 from headrace_kit.unit_of_work import UnitOfWork
+
+_LOG = structlog.get_logger(__name__)
 
 
 class Workloads:
@@ -47,16 +52,34 @@ class Workloads:
         self._revisions[manifest.metadata.name] = revision
 
     async def apply(self, event: Event[WorkloadApplied], uow: UnitOfWork) -> None:
-        """Take over a manifest."""
+        """Take over a manifest; one that is older than the one at hand is passed over.
+
+        It comes late when it is replayed from the dead letters, or from before a newer one.
+        """
         manifest = event.data.manifest
+        name = manifest.metadata.name
+        row = await uow.session.get(WorkloadRow, name, with_for_update=True)
+        if row and row.applied_at and _order(event) < (row.applied_at, row.event_id or ""):
+            _LOG.warning("older manifest passed over", workload=name, revision=event.data.revision)
+            return
         await uow.session.merge(
             WorkloadRow(
-                name=manifest.metadata.name,
+                name=name,
                 revision=event.data.revision,
                 manifest=manifest.model_dump(mode="json"),
+                event_id=event.id,
+                applied_at=event.time,
             )
         )
         self._keep(manifest, event.data.revision)
+
+    async def is_newest(self, event: Event[WorkloadApplied], uow: UnitOfWork) -> bool:
+        """Say whether an event that was just applied is what holds: for a handler beside `apply`.
+
+        `apply` is called first, in the same transaction.
+        """
+        row = await uow.session.get(WorkloadRow, event.data.manifest.metadata.name)
+        return row is None or row.event_id in (None, event.id)
 
     def get(self, name: str) -> Manifest | None:
         """Return a workload's manifest, or None if it was never applied."""
@@ -65,3 +88,8 @@ class Workloads:
     def all(self) -> list[Manifest]:
         """Return all manifests, by name."""
         return [self._manifests[name] for name in sorted(self._manifests)]
+
+
+def _order(event: Event[WorkloadApplied]) -> tuple[datetime, str]:
+    """Return what says which of two manifests is newer; ids of one moment differ (UUIDv7)."""
+    return event.time, event.id

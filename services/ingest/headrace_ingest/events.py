@@ -23,7 +23,9 @@ class Handlers:
         self._fingerprint = fingerprint
 
     async def workload_applied(self, event: Event[WorkloadApplied], uow: UnitOfWork) -> None:
-        """Enqueue a job for each source of the manifest."""
+        """Enqueue a job for each source of the manifest; an older one's are not read any more."""
+        if not await self._service.workloads.is_newest(event, uow):
+            return
         manifest = event.data.manifest
         workload = manifest.metadata.name
         for read in plan_reads(manifest, self._fingerprint):

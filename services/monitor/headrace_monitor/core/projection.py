@@ -95,6 +95,8 @@ def _mark_model(
 
 
 def _applied(loop: WorkloadLoop, e: workload.WorkloadApplied, entry: Entry) -> None:
+    if loop.applied_at and entry.time < loop.applied_at:
+        return  # an older manifest that was replayed late
     loop.owner = e.manifest.metadata.owner
     loop.base = e.manifest.spec.base
     loop.revision = e.revision
