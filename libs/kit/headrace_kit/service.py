@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -31,6 +32,7 @@ from headrace_kit.held import Lane
 from headrace_kit.hot_path import HotPath
 from headrace_kit.http import make_api
 from headrace_kit.inbox import forget_old_ids, shortest_memory
+from headrace_kit.instance import DeclaredName, unique_name
 from headrace_kit.job_log import forget_ended_jobs, replay_finished, replay_queued
 from headrace_kit.jobs import Failed, Job, Jobs, Work
 from headrace_kit.leases import forget_old_leases, new_owner
@@ -67,11 +69,20 @@ class Service:
         self.name = name
         self.settings = settings
         self.version = package_version(f"headrace-{name}")
-        self.instance = settings.instance or f"{name}-0"
+        self.instance = settings.instance or unique_name(name)
         # Of this start of the process: two replicas may have been given one name.
         self._owner = new_owner(self.instance)
         self.workloads = Workloads()
         self.database = Database(settings.database.url, tables)
+        self._name = (
+            DeclaredName(self.instance, self._owner, self.database, self._lose_name)
+            if settings.instance
+            else None
+        )
+        # A static member comes back under its name; a name for one life has nothing to come back to
+        # and would keep its partitions waiting.
+        static = settings.kafka.static_membership and settings.instance is not None
+        self._kafka = settings.kafka.model_copy(update={"static_membership": static})
         self.broker = make_broker(settings.kafka, self.instance)
         self._producer = Producer(
             settings.kafka.bootstrap_servers, self.instance, settings.kafka.max_record_bytes
@@ -95,7 +106,7 @@ class Service:
         self._hot_path = HotPath(
             self._group,
             self.instance,
-            settings.kafka,
+            self._kafka,
             publish=self._producer.publish,
             dead_letters=self._dead_letters,
             policy=self._policy,
@@ -301,6 +312,7 @@ class Service:
             **{f"lane {lane.name}": lane.is_going for lane in self._lanes},
             "database": not self._control.database_away,
             "event loop": self._loop_watch.well(),
+            "instance": self._name is None or self._name.held or not self._started,
             **checks,
             **dict.fromkeys((f"background {name}" for name in self._failing()), False),
         }
@@ -387,6 +399,9 @@ class Service:
         provider = telemetry.configure(self.name, self.version, self.settings.telemetry)
         self._check_memory()
         await self.database.create()
+        if self._name:
+            await self._name.take()
+            self._background.start("instance", self._name.keep)
         await self.workloads.load(self.database)
         # There was an alert for these; it ends when they are published.
         self._outbox_alert = await self._relay.try_refused_again() > 0
@@ -395,13 +410,7 @@ class Service:
         for hook in self._start_hooks:
             await hook()
         self._lanes = [control.lane, *self._hot_path.lanes]
-        self._background.start("event loop", self._loop_watch.run)
-        self._background.start("relay", self._relay.run)
-        for kind, jobs in self._jobs.items():
-            self._background.start(f"jobs {kind}", jobs.run)
-        for name, periodic in self._periodic.items():
-            self._background.start(name, periodic.run)
-        self._background.start("cleaning", self._clean)
+        self._begin_background()
         await asyncio.gather(self.broker.start(), self._hot_path.start())
         for broadcast in self._hot_path.broadcasts:
             self._background.start(f"broadcast {','.join(broadcast.topics)}", broadcast.run)
@@ -418,11 +427,7 @@ class Service:
             # Consumers first: what they are handling is finished and committed.
             await asyncio.gather(self.broker.stop(), self._hot_path.stop(), return_exceptions=True)
             await self._background.stop()
-            with contextlib.suppress(Exception):  # the rest is published after the restart
-                await asyncio.wait_for(self._relay.publish_batch(), 5)
-                await self._relay.release()
-                for periodic in self._periodic.values():
-                    await periodic.release()
+            await self._hand_over()
             for hook in reversed(self._stop_hooks):
                 await hook()
             await self._producer.stop()
@@ -431,8 +436,28 @@ class Service:
                 await asyncio.to_thread(provider.shutdown)
             _LOG.info("stopped")
 
+    def _begin_background(self) -> None:
+        self._background.start("event loop", self._loop_watch.run)
+        self._background.start("relay", self._relay.run)
+        for kind, jobs in self._jobs.items():
+            self._background.start(f"jobs {kind}", jobs.run)
+        for name, periodic in self._periodic.items():
+            self._background.start(name, periodic.run)
+        self._background.start("cleaning", self._clean)
+
+    async def _hand_over(self) -> None:
+        """Publish what can be published now, and give back what another replica waits for."""
+        with contextlib.suppress(Exception):  # the rest is published after the restart
+            await asyncio.wait_for(self._relay.publish_batch(), 5)
+        with contextlib.suppress(Exception):  # what is not given back runs out
+            await self._relay.release()
+            for periodic in self._periodic.values():
+                await periodic.release()
+            if self._name:
+                await self._name.release()
+
     def _subscribe(self) -> ControlSubscriber:
-        kafka = self.settings.kafka
+        kafka = self._kafka
         return ControlSubscriber(
             self.broker,
             self._control.topics,
@@ -448,6 +473,11 @@ class Service:
 
     async def _alert_by_kafka(self, alert: AlertRaised) -> None:
         await self.publish(Event[Any].new(alert, source=self.name, workload="headrace"))
+
+    def _lose_name(self) -> None:
+        """Stop: the process that has the name now would be fenced by this one, and fence it."""
+        if self._http:
+            self._http.handle_exit(signal.SIGTERM, None)
 
     def _check_memory(self) -> None:
         keep = timedelta(days=self.settings.database.inbox_days)

@@ -25,6 +25,8 @@ class Kafka(BaseModel):
     """How the service reads and writes events."""
 
     bootstrap_servers: str = "localhost:9092"
+    static_membership: bool = True
+    """Whether a replica with a declared name (`instance`) keeps its partitions while it is away."""
     session_timeout_ms: int = 10_000
     """A replica that is back within it takes its partitions again without a rebalance."""
     rebalance_timeout_ms: int = 30_000
@@ -120,4 +122,5 @@ class ServiceSettings(BaseSettings):
     ray: Ray = Field(default_factory=Ray)
     telemetry: Telemetry = Field(default_factory=Telemetry)
     instance: str | None = None
-    """Stable name of this replica; a restarted replica with the same name goes on at once."""
+    """Stable name of this replica, its own: a restarted one goes on at once where it was, a second
+    process under the name does not start. None: a name that no other has, of this start only."""

@@ -260,7 +260,7 @@ def membership(kafka: Kafka, instance: str) -> dict[str, Any]:
     return {
         # Static: a replica that is back within the session takes its partitions without a
         # rebalance, and does not leave when it stops.
-        "group_instance_id": instance,
+        "group_instance_id": instance if kafka.static_membership else None,
         "session_timeout_ms": kafka.session_timeout_ms,
         # Also how soon a member hears of a rebalance, so not longer with a long session.
         "heartbeat_interval_ms": min(kafka.session_timeout_ms // 3, _MOST_HEARTBEAT_MS),
