@@ -21,6 +21,7 @@ LONGEST_BACKOFF = 30.0
 PROBE_STARTING = 0.25
 PROBE_READY = 2.0
 WATCH = 0.1
+NOT_READY = "not ready"
 TRIES_BEFORE_READY = 5
 """A part that dies this often before it was ever ready will not come up by itself."""
 
@@ -55,6 +56,7 @@ class Runner:
         self._process: subprocess.Popen[bytes] | None = None
         self._was_ready = False
         self._in_a_row = 0
+        self._last_death = ""
 
     async def run(self, waits_for: list["Runner"]) -> None:
         """Run until cancelled, or until the part fails for good."""
@@ -97,13 +99,24 @@ class Runner:
                         self.part.seconds = round(now - started, 1)
                     self._was_ready = True
                     self.ready.set()
+                    if self.part.problem.startswith(NOT_READY):
+                        self.part.problem = self._last_death
                     self._set("ready")
-                elif not answers and self.ready.is_set():
-                    self.ready.clear()
-                    self._set("not ready")
+                elif not answers and (self.ready.is_set() or self.part.state == NOT_READY):
+                    await self._report_not_ready()
                 pause = PROBE_READY if self.ready.is_set() else PROBE_STARTING
                 next_probe = time.monotonic() + pause
             await asyncio.sleep(WATCH)
+
+    async def _report_not_ready(self) -> None:
+        """Say which of its checks fails, as its /readyz names it."""
+        was_ready, before = self.ready.is_set(), self.part.problem
+        self.ready.clear()
+        failing = await failing_checks(f"{self.part.url}/readyz") if self.part.url else []
+        if failing:
+            self.part.problem = f"{NOT_READY}: {', '.join(failing)}"
+        if was_ready or before != self.part.problem:
+            self._set(NOT_READY)
 
     def _report_death(self) -> None:
         assert self._process is not None  # noqa: S101 - set by _start
@@ -113,6 +126,7 @@ class Runner:
         self.part.restarts += 1
         full = complaint(Path(self.part.log).parent)
         self.part.problem = f"{how} at {time.strftime('%H:%M:%S')}" + (f". {full}" if full else "")
+        self._last_death = self.part.problem
         self._set("restarting")
 
     def _reap_children(self) -> None:
@@ -145,6 +159,17 @@ class Runner:
 
 def _group_of(pid: int) -> int:
     return os.getpgid(pid)
+
+
+async def failing_checks(url: str) -> list[str]:
+    """The readiness checks that fail at `url`, by name; none where it does not tell."""
+    timeout = aiohttp.ClientTimeout(total=2)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
+            checks = (await response.json()).get("checks", {})
+            return sorted(name for name, good in checks.items() if good is False)
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, AttributeError):
+        return []
 
 
 async def http_ok(session: aiohttp.ClientSession, url: str) -> bool:

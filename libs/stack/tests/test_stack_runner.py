@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from aiohttp import web
 
 from headrace_stack import runner
 from headrace_stack.plan import Planned
@@ -117,3 +118,37 @@ async def _until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - what it waits for sets no event
             await asyncio.sleep(0.02)
+
+
+async def test_a_part_that_is_not_ready_says_why(tmp_path: Path) -> None:
+    """What /readyz names is what `headrace status` shows, until it is ready again."""
+    checks = {"started": True, "background relay": True, "consuming": True}
+
+    async def readyz(_request: web.Request) -> web.Response:
+        return web.json_response({"checks": checks}, status=200 if all(checks.values()) else 503)
+
+    async def ready() -> bool:
+        return all(checks.values())
+
+    app = web.Application()
+    app.router.add_get("/readyz", readyz)
+    site = web.AppRunner(app)
+    await site.setup()
+    await web.TCPSite(site, "127.0.0.1", 0).start()
+    made = _runner(tmp_path, SLEEPS, [], ready=ready)
+    made.part.url = f"http://127.0.0.1:{site.addresses[0][1]}"
+    task = asyncio.create_task(made.run([]))
+    try:
+        await asyncio.wait_for(made.ready.wait(), 10)
+        checks["background relay"] = False
+        await _until(lambda: made.part.problem == "not ready: background relay")
+        assert made.part.state == "not ready"
+        checks["consuming"] = False
+        await _until(lambda: made.part.problem == "not ready: background relay, consuming")
+        checks |= {"background relay": True, "consuming": True}
+        await asyncio.wait_for(made.ready.wait(), 10)
+        assert (made.part.state, made.part.problem) == ("ready", "")
+    finally:
+        task.cancel()
+        await made.stop()
+        await site.cleanup()
