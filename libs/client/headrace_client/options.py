@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
 from headrace_events.inference import Message
+from headrace_events.text import whole_text
 
 Messages = str | Sequence[Message | Mapping[str, str]]
 
@@ -24,10 +25,11 @@ class ChatOptions(TypedDict, total=False):
 
 
 def turns(messages: Messages) -> tuple[Message, ...]:
-    """Messages as the events have them; a text is one turn of the user."""
+    """Messages as the events have them; a text is one turn of the user.
+
+    Half an emoji, as of a text that was cut, becomes U+FFFD, as over HTTP: no event can carry it.
+    """
     if isinstance(messages, str):
-        return (Message(role="user", content=messages),)
-    return tuple(
-        message if isinstance(message, Message) else Message.model_validate(message)
-        for message in messages
-    )
+        return (Message(role="user", content=whole_text(messages)),)
+    found = (m if isinstance(m, Message) else Message.model_validate(m) for m in messages)
+    return tuple(Message(role=m.role, content=whole_text(m.content)) for m in found)

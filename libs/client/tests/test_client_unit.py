@@ -28,6 +28,7 @@ from headrace_client import (
     Unreachable,
 )
 from headrace_client.errors import rejected
+from headrace_client.options import turns
 from headrace_client.outcomes import Waiting
 from headrace_client.settings import VARIABLE, bootstrap_servers
 from headrace_client.tracing import TraceIds
@@ -182,6 +183,16 @@ def test_each_reason_has_its_error(reason: str, kind: type[Rejected]) -> None:
     assert error.reason == reason
     assert isinstance(error, Rejected)
     assert isinstance(error, TimeoutError) == (reason == "deadline_exceeded")
+
+
+@pytest.mark.parametrize(
+    "messages", ["cut \ud83d", [{"role": "user", "content": "cut \ud83d"}]], ids=["text", "turns"]
+)
+def test_half_an_emoji_travels_as_what_it_is_no_text(messages: Any) -> None:
+    (turn,) = turns(messages)
+    assert turn.model_dump_json() == '{"role":"user","content":"cut \ufffd"}'
+    (whole,) = turns("whole 😀")
+    assert whole.content == "whole 😀"
 
 
 def test_every_reason_of_the_contract_is_covered() -> None:

@@ -32,6 +32,18 @@ def fit_text(value: str) -> str:
     return value
 
 
+def whole_text(value: str) -> str:
+    """Return text that UTF-8 can hold: half of a surrogate pair (a cut emoji) becomes U+FFFD.
+
+    For what is only read and answered; what is kept as somebody's own words is refused instead.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
+
+
 def as_name(value: str, longest: int = 200) -> str:
     """Return a name as events can carry it: unfit characters become `_`, the middle is cut out."""
     fit = _UNFIT_ID.sub("_", value)

@@ -11,20 +11,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJson
 from pydantic_core import PydanticCustomError
 
 from headrace_events.inference import Message
+from headrace_events.text import whole_text
 
 _MOST_PARTS = 256
 _MOST_CALLS = 128
 _LONGEST_NAME = 256
 _PART_TEXT = {"text": "text", "refusal": "refusal"}  # a part's type -> where its text is
-
-
-def whole_text(text: str) -> str:
-    """Half of a surrogate pair, as of an emoji that was cut, becomes U+FFFD: it is no text."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def _plain(content: Any) -> Any:

@@ -13,7 +13,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from headrace_events.inference import Message
-from headrace_serving.openai_conversation import ChatMessage, whole_text
+from headrace_events.text import whole_text
+from headrace_serving.openai_conversation import ChatMessage
 from headrace_serving.openai_errors import ApiError
 from headrace_serving.openai_parameters import document, refuse_unsupported
 
