@@ -59,31 +59,36 @@ class Outcomes:
     """One reader for all requests of a client, from the topics' ends on, in no consumer group."""
 
     def __init__(self, bootstrap_servers: str) -> None:
-        self._consumer = Consumer(
-            *_TOPICS,
-            bootstrap_servers=bootstrap_servers,
-            group_id=None,
-            enable_auto_commit=False,
-            fetch_max_wait_ms=100,
-        )
+        self._servers = bootstrap_servers
+        self._consumer: Any = None
         self._waiting: dict[str, Waiting] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Stand at the end of every partition before the first request is sent."""
         try:
-            await self._consumer.start()
+            await self._stand_at_the_end()
         except UnknownTopicOrPartitionError:
             raise Unreachable(
                 f"Kafka lacks one of {', '.join(_TOPICS)}: is it Headrace's? "
                 "`headrace up` makes them"
             ) from None
+        self._task = asyncio.create_task(self._keep_reading(), name="headrace-client outcomes")
+
+    async def _stand_at_the_end(self) -> None:
+        self._consumer = Consumer(
+            *_TOPICS,
+            bootstrap_servers=self._servers,
+            group_id=None,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=100,
+        )
+        await self._consumer.start()
         # Asking for the end now, and not leaving it to the first fetch ("latest"), is what keeps
         # an outcome that comes at once from being missed.
         ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
         for partition, offset in ends.items():
             self._consumer.seek(partition, offset)
-        self._task = asyncio.create_task(self._read(), name="headrace-client outcomes")
 
     async def stop(self) -> None:
         """Stop reading; who still waits is told."""
@@ -93,10 +98,16 @@ class Outcomes:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is None:
+            return
         # aiokafka's stop raises CancelledError when one of its own tasks had no turn yet.
         await asyncio.sleep(0.05)
         with contextlib.suppress(asyncio.CancelledError):
-            await self._consumer.stop()
+            await consumer.stop()
 
     def expect(self, request_id: str) -> Waiting:
         """Start to wait for a request's outcome."""
@@ -107,6 +118,26 @@ class Outcomes:
     def forget(self, request_id: str) -> None:
         """Nobody waits any more."""
         self._waiting.pop(request_id, None)
+
+    async def _keep_reading(self) -> None:
+        """Read until cancelled; should the reading end, say so to who waits, and begin anew."""
+        while True:
+            try:
+                if self._consumer is None:
+                    await self._stand_at_the_end()
+                    # Asked in the meantime: the answer may have come before anybody read.
+                    self._lose("the client connected anew")
+                await self._read()
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next call must work
+                _LOG.warning("reading outcomes ended, begins anew: %s", type(error).__name__)
+                self._lose(f"reading outcomes ended ({type(error).__name__})")
+                with contextlib.suppress(Exception):
+                    await self._disconnect()
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    def _lose(self, why: str) -> None:
+        for waiting in self._waiting.values():
+            waiting.fail(ConnectionLost(f"{why} before this outcome came; asking again is safe"))
 
     async def _read(self) -> None:
         while True:
@@ -123,15 +154,17 @@ class Outcomes:
     def _take(self, record: "ConsumerRecord[Any, Any]") -> None:
         headers = dict(record.headers)
         # The subject is the request's id: other products' answers are not even decoded.
-        waiting = self._waiting.get(headers.get("ce_subject", b"").decode(errors="replace"))
+        waiting = self._waiting.get((headers.get("ce_subject") or b"").decode(errors="replace"))
         if waiting is None:
             return
         try:
             raw = parse(headers, record.value)
             model = _MODELS.get(raw.type)
-            data = raw.load(model).data if model else None
-        except InvalidEvent as error:
-            _LOG.warning("outcome passed over: %s", error)
+            data = raw.load(model, record.topic).data if model else None
+        except Exception as error:  # noqa: BLE001 - no record may end the reading of the others
+            # By class: a message of somebody else's code may quote what it read.
+            reason = str(error) if isinstance(error, InvalidEvent) else type(error).__name__
+            _LOG.warning("outcome passed over: %s", reason)
             return
         if isinstance(data, InferencePartCompleted):
             waiting.take_part(data)

@@ -82,7 +82,7 @@ def _document(service: str) -> dict[str, Any]:
 
 def _channel(topic: Topic, models: tuple[type[EventData], ...]) -> dict[str, Any]:
     types = sorted({model.TYPE for model in models if topic.name in model.topics()})
-    configuration = topic.configuration
+    configuration = topic.configuration()
     binding: dict[str, Any] = {"cleanup.policy": [configuration["cleanup.policy"]]}
     if "retention.ms" in configuration:
         binding["retention.ms"] = int(configuration["retention.ms"])

@@ -93,7 +93,7 @@ def _structured(content_type: str, value: bytes | None) -> tuple[dict[str, Any],
         raise InvalidEvent(f"the only structured mode that is read is {_STRUCTURED}")
     try:
         document = json.loads(value or b"")
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         raise InvalidEvent("structured event is not JSON") from None
     if not isinstance(document, dict):
         raise InvalidEvent("structured event is not a JSON object")

@@ -20,6 +20,14 @@ class InvalidEvent(ValueError):
     """A Kafka record that is not an event of ours; the message never holds the payload."""
 
 
+class WrongTopic(InvalidEvent):
+    """An event on a topic that the catalogue does not name for its type.
+
+    Who may write to a topic is decided by the topic: a type that is taken from any of them could be
+    written by anybody who may write to one.
+    """
+
+
 class EventData(BaseModel):
     """Base of every event's payload; a consumer ignores fields that a newer producer added."""
 
@@ -40,6 +48,10 @@ class EventData(BaseModel):
     def topics(cls) -> tuple[str, ...]:
         """Every topic that payloads of this type travel on."""
         return (cls.TOPIC, cls.FAST_TOPIC) if cls.FAST_TOPIC else (cls.TOPIC,)
+
+    def problem_in(self, workload: str) -> str | None:
+        """Say what is wrong with a payload in an event of `workload`; None when they agree."""
+        return None
 
 
 DataT_co = TypeVar("DataT_co", bound=EventData, covariant=True)
@@ -150,8 +162,13 @@ class RawEvent:
     """Bytes of JSON, or in structured mode the JSON value itself."""
     datacontenttype: str = CONTENT_TYPE
 
-    def load(self, model: builtins.type[DataT]) -> Event[DataT]:
-        """Validate the payload against `model`; raise InvalidEvent naming fields, not values."""
+    def load(self, model: builtins.type[DataT], topic: str | None = None) -> Event[DataT]:
+        """Validate the payload against `model`; raise InvalidEvent naming fields, not values.
+
+        With the `topic` that it was read from, raise WrongTopic where that is none of its type's.
+        """
+        if topic is not None and topic not in model.topics():
+            raise WrongTopic(f"{self.type} does not belong on this topic")
         if not _JSON.match(self.datacontenttype):
             raise InvalidEvent(f"{self.type} is JSON, but datacontenttype says something else")
         try:
@@ -162,6 +179,8 @@ class RawEvent:
                 if isinstance(self.payload, bytes)
                 else model.model_validate(self.payload, extra="ignore")
             )
+            if problem := data.problem_in(self.attributes["workload"]):
+                raise InvalidEvent(f"{self.type} {problem}")
             # model_construct would skip the attributes' checks; the payload is validated already.
             return _AnyEvent.model_validate({**self.attributes, "data": data})
         except ValidationError as error:

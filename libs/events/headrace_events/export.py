@@ -85,7 +85,7 @@ def describe_topic(topic: Topic) -> dict[str, Any]:
         "cleanup": topic.cleanup,
         # A compacted topic keeps the newest record of each key for ever.
         "retention_ms": topic.retention_ms if topic.cleanup == "delete" else None,
-        "config": topic.configuration,
+        "config": topic.configuration(),
         "dead_letters": {name: dlq(name) for name in topic.consumers if _has_dlq(name, topic)},
         "events": {m.TYPE: _flow(m) for m in models},
     }

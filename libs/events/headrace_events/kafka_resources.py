@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from headrace_events import yaml_text
+from headrace_events.topics import REPLICAS
 
 TopicFile = Mapping[str, Any]
 
@@ -41,6 +42,7 @@ def helm_values(topics: Sequence[TopicFile]) -> dict[str, Any]:
             "topics": {
                 topic["topic"]: {
                     "partitions": topic["partitions"],
+                    "replicas": REPLICAS,
                     "config": dict(topic["config"]),
                 }
                 for topic in topics
@@ -72,11 +74,15 @@ def _resource(kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _topic(topic: TopicFile) -> dict[str, Any]:
-    # No replicas: the cluster's default replication factor holds.
+    # Said here and not left to the cluster's default: min.insync.replicas goes with it.
     return _resource(
         "KafkaTopic",
         topic["topic"],
-        {"partitions": topic["partitions"], "config": dict(topic["config"])},
+        {
+            "partitions": topic["partitions"],
+            "replicas": REPLICAS,
+            "config": dict(topic["config"]),
+        },
     )
 
 

@@ -5,6 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 _DAY_MS = 24 * 60 * 60 * 1000
+REPLICAS = 3
+"""Of each partition in a cluster: one broker may be away without a write being refused."""
 
 
 class Topic(BaseModel):
@@ -24,10 +26,16 @@ class Topic(BaseModel):
     max_message_bytes: int | None = None
     """The largest record; None: what the brokers have as a default (1 MiB)."""
 
-    @property
-    def configuration(self) -> dict[str, str]:
-        """The topic's settings in Kafka's words."""
-        found: dict[str, str] = {"cleanup.policy": self.cleanup}
+    def configuration(self, replicas: int = REPLICAS) -> dict[str, str]:
+        """The topic's settings in Kafka's words, where each partition has so many replicas.
+
+        `acks=all` waits for the replicas that are in sync, and those may be the leader alone: so a
+        write is refused, and tried again, while fewer than `min.insync.replicas` are.
+        """
+        found: dict[str, str] = {
+            "cleanup.policy": self.cleanup,
+            "min.insync.replicas": str(2 if replicas >= REPLICAS else 1),
+        }
         if self.cleanup == "compact":
             # A replay of the log wants the manifests that were in force, not only the newest.
             found["min.cleanable.dirty.ratio"] = "0.1"

@@ -219,3 +219,8 @@ class WorkloadApplied(EventData):
 
     revision: str
     manifest: Manifest
+
+    def problem_in(self, workload: str) -> str | None:
+        """A manifest speaks for the workload of its event and for no other."""
+        same = self.manifest.metadata.name == workload
+        return None if same else "holds the manifest of another workload than it is for"

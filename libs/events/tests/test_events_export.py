@@ -14,7 +14,7 @@ from headrace_events import topics, yaml_text
 from headrace_events.catalogue import EVENT_TYPES
 from headrace_events.envelope import EventData
 from headrace_events.examples import all_examples
-from headrace_events.export import check, describe_topic, export, main
+from headrace_events.export import check, describe_topic, export, main, render_infra
 
 
 def _subclasses(model: type[EventData]) -> list[type[EventData]]:
@@ -131,3 +131,18 @@ def test_every_example_is_of_its_own_model() -> None:
     for name, example in all_examples().items():
         assert type(example) is EVENT_TYPES[name]
         assert type(example).model_validate_json(example.model_dump_json()) == example
+
+
+def test_two_replicas_hold_what_is_acknowledged_where_there_are_three() -> None:
+    for topic in topics.CATALOGUE:
+        # With one, the leader alone may acknowledge and then be lost with all it acknowledged.
+        assert topic.configuration(3)["min.insync.replicas"] == "2", topic.name
+        assert topic.configuration(1)["min.insync.replicas"] == "1", topic.name
+        assert describe_topic(topic)["config"]["min.insync.replicas"] == "2"
+    rendered = render_infra()
+    for document in yaml.safe_load_all(rendered["kafka/topics.yaml"]):
+        assert document["spec"]["replicas"] == 3
+        assert document["spec"]["config"]["min.insync.replicas"] == "2"
+    values = yaml.safe_load(rendered["helm/contracts.values.yaml"])
+    for topic in values["kafka"]["topics"].values():
+        assert (topic["replicas"], topic["config"]["min.insync.replicas"]) == (3, "2")

@@ -9,7 +9,7 @@ import structlog
 from aiokafka import ConsumerRecord
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
-from headrace_events import Event, EventData, InvalidEvent, parse
+from headrace_events import Event, EventData, parse
 from headrace_kafka import Consumer
 from headrace_kit.metrics import EVENTS_HANDLED, NOTICES_PASSED_OVER
 from headrace_kit.silence import give_up
@@ -93,8 +93,8 @@ class Broadcast:
         try:
             raw = parse(dict(record.headers), record.value)
             if raw.type in self.models:
-                self._heard(raw.load(self.models[raw.type]))
+                self._heard(raw.load(self.models[raw.type], record.topic))
                 EVENTS_HANDLED.labels(raw.type, "done").inc()
-        except InvalidEvent as error:
+        except Exception as error:  # noqa: BLE001 - no notice may end the hearing of the others
             NOTICES_PASSED_OVER.labels(record.topic).inc()
-            _LOG.warning("notice passed over", topic=record.topic, reason=str(error))
+            _LOG.warning("notice passed over", topic=record.topic, error=type(error).__name__)

@@ -15,10 +15,12 @@ from headrace_kit import inbox, telemetry
 from headrace_kit.dead_letters import DeadLetters
 from headrace_kit.metrics import EVENTS_HANDLED, HANDLER_SECONDS
 from headrace_kit.retries import RetryPolicy
-from headrace_kit.unit_of_work import UnitOfWork, UnitsOfWork
+from headrace_kit.unit_of_work import EventTooLarge, UnitOfWork, UnitsOfWork
 
 _LOG = structlog.get_logger(__name__)
 _DATABASE_AWAY_SECONDS = 2.0
+
+_FINAL = (InvalidEvent, EventTooLarge)
 
 Handler = Callable[[Event[Any], UnitOfWork], Awaitable[None]]
 
@@ -61,7 +63,7 @@ class ControlConsumer:
         """Handle one record; return when its effect, or its dead letter, is durable."""
         try:
             raw = parse(dict(record.headers), record.value)
-        except InvalidEvent as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, this record is no event
             await self._dead_letters.write(record, error, attempts=1)
             return
         if raw.type not in self._models:
@@ -72,7 +74,7 @@ class ControlConsumer:
                 async with retries.attempt():
                     await self._handle(raw, record)
                 return
-            except InvalidEvent as error:
+            except _FINAL as error:  # another attempt ends the same way
                 await self._dead_letters.write(record, error, retries.attempts)
                 EVENTS_HANDLED.labels(raw.type, "invalid").inc()
                 return
@@ -116,7 +118,7 @@ class ControlConsumer:
                     await handler(event, uow)
 
     async def _handle(self, raw: RawEvent, record: "ConsumerRecord[Any, Any]") -> None:
-        event: Event[Any] = raw.load(self._models[raw.type])
+        event: Event[Any] = raw.load(self._models[raw.type], record.topic)
         parent = telemetry.context_of(event.traceparent, event.tracestate)
         with (
             telemetry.span(

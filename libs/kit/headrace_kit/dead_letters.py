@@ -11,18 +11,17 @@ from typing import Any
 
 import structlog
 from aiokafka import ConsumerRecord
-from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from headrace_events import topics
 from headrace_kafka import DEFAULT_MOST_BYTES, UnreadableRecord
 from headrace_kit.letters import HEADER_PREFIX, Headers, Letter, letters_of
 from headrace_kit.metrics import DEAD_LETTERS
+from headrace_kit.refusals import is_too_large
 
 __all__ = ["HEADER_PREFIX", "DeadLetterLimitExceeded", "DeadLetters", "SendRaw"]
 
 _LOG = structlog.get_logger(__name__)
 _WINDOW_SECONDS = 60.0
-_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 SendRaw = Callable[[str, bytes | None, bytes | None, Headers], Awaitable[object]]
 
@@ -88,7 +87,9 @@ class DeadLetters:
                 continue
             try:
                 await self._send(topic, letter.key, letter.value, letter.headers)
-            except _TOO_LARGE:
+            except Exception as refused:
+                if not is_too_large(refused):
+                    raise
                 self._most_bytes = letter.size - 1
             else:
                 return letter

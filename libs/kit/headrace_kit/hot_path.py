@@ -10,7 +10,7 @@ from headrace_kit.dead_letters import DeadLetters
 from headrace_kit.held import Lane
 from headrace_kit.retries import RetryPolicy
 from headrace_kit.settings import Kafka
-from headrace_kit.stream import PublishAll, Stream, StreamHandler
+from headrace_kit.stream import PublishAll, Refuse, Stream, StreamHandler
 from headrace_kit.stream_consumer import StreamConsumer
 
 Guard = Callable[[Callable[[Any], Awaitable[None]]], Callable[[Any], Awaitable[None]]]
@@ -52,6 +52,7 @@ class HotPath:
         in_flight: int | None,
         gather_bytes: int,
         replay_records: int,
+        refuse: Refuse | None = None,
     ) -> None:
         """Add a stream: one consumer, and a second one if some of its types have a fast lane."""
         fast_lane = any(model.FAST_TOPIC for model in models)
@@ -67,6 +68,7 @@ class HotPath:
                 policy=self._policy,
                 fast=fast,
                 replay_records=replay_records,
+                refuse=refuse,
             )
             consumer = StreamConsumer(
                 stream.topics,

@@ -59,12 +59,15 @@ class Producer:
         self, topic: str, key: bytes, body: bytes, headers: dict[str, str]
     ) -> "asyncio.Future[object]":
         """Hand over one record; the future is done when the broker has acknowledged it."""
+        self._check_size(topic, body)
+        encoded = [(name, value.encode()) for name, value in headers.items()]
+        return await self._send(topic, key, body, encoded)
+
+    def _check_size(self, topic: str, body: bytes) -> None:
         if len(body) > self._max_bytes:
             raise EventTooLarge(
                 f"an event for {topic} has {len(body)} bytes and the topic takes {self._max_bytes}"
             )
-        encoded = [(name, value.encode()) for name, value in headers.items()]
-        return await self._send(topic, key, body, encoded)
 
     async def send_raw(
         self,
@@ -126,15 +129,19 @@ class Producer:
         The key is `key`, or the event's subject (inference: the request id). Each event gets a
         PRODUCER span, so that the consumer's span hangs below it.
         """
+        # Before anything is sent: of what belongs together not half is published.
+        bodies = [event.body() for event in events]
+        for event, body in zip(events, bodies, strict=True):
+            self._check_size(event.topic, body)
         futures = []
-        for event in events:
+        for event, body in zip(events, bodies, strict=True):
             span = telemetry.start_producer_span(event)
             headers = event.headers()
             if traceparent := telemetry.traceparent_of(span):
                 headers["traceparent"] = traceparent
             name = (key or event.subject or event.workload).encode()
             try:
-                futures.append(await self.send(event.topic, name, event.body(), headers))
+                futures.append(await self.send(event.topic, name, body, headers))
             except Exception as error:
                 telemetry.fail(span, error)
                 raise

@@ -203,7 +203,7 @@ def _event(record: Record, source: str | None = None) -> Event[Any] | None:
         if source and raw.attributes["source"] != source:
             return None
         model = EVENT_TYPES.get(raw.type)
-        return raw.load(model) if model else None
+        return raw.load(model, record.topic) if model else None
     except InvalidEvent:
         return None
 

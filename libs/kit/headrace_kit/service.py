@@ -43,7 +43,7 @@ from headrace_kit.relay import Relay
 from headrace_kit.replay import Replayable
 from headrace_kit.retries import RetryPolicy
 from headrace_kit.settings import ServiceSettings
-from headrace_kit.stream import StreamHandler
+from headrace_kit.stream import Refuse, StreamHandler
 from headrace_kit.unit_of_work import UnitOfWork, UnitsOfWork
 from headrace_kit.workloads import Workloads
 
@@ -159,6 +159,7 @@ class Service:
         in_flight: int | None = None,
         gather_bytes: int = 1,
         keeps_state: bool = False,
+        refuse: Refuse | None = None,
     ) -> None:
         """Handle the hot path; returned events are published before the commit.
 
@@ -167,7 +168,8 @@ class Service:
         the same bound of its own: a backlog in one lane takes nothing from the other. Where nobody
         waits for an outcome, `gather_bytes` makes batches larger: the broker holds a fetch back
         until there are so many, a tenth of a second at most. A stream that `keeps_state` writes to
-        the database, so a replay hands its events over again.
+        the database, so a replay hands its events over again. `refuse` makes what is published
+        instead of outcomes too large to be events; without it their cause is dead-lettered.
         """
         self._hot_path.stream(
             name,
@@ -177,6 +179,7 @@ class Service:
             in_flight=in_flight,
             gather_bytes=gather_bytes,
             replay_records=max_records if keeps_state else 0,
+            refuse=refuse,
         )
 
     def broadcast(

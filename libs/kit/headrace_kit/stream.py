@@ -9,14 +9,17 @@ import structlog
 from aiokafka import ConsumerRecord
 from opentelemetry.trace import Span
 
-from headrace_events import Event, EventData, InvalidEvent, parse
+from headrace_events import Event, EventData, parse
 from headrace_kit import telemetry
 from headrace_kit.dead_letters import DeadLetters
 from headrace_kit.metrics import EVENTS_HANDLED, HANDLER_SECONDS
+from headrace_kit.refusals import is_too_large
 from headrace_kit.retries import RetryPolicy
 
 _LOG = structlog.get_logger(__name__)
 
+Refuse = Callable[[Event[Any]], Sequence[Event[Any]]]
+"""What is published instead of an event's outcomes when those are too large to be events."""
 StreamHandler = Callable[[list[Event[Any]]], Awaitable[Sequence[Event[Any]] | None]]
 PublishAll = Callable[[Sequence[Event[Any]]], Awaitable[None]]
 
@@ -36,8 +39,10 @@ class Stream:
         policy: RetryPolicy,
         fast: bool = False,
         replay_records: int = 0,
+        refuse: Refuse | None = None,
     ) -> None:
         self.name = name
+        self._refuse = refuse
         self._fast = fast
         self.handler = handler
         self.replay_records = replay_records
@@ -61,11 +66,11 @@ class Stream:
         events: list[Event[Any]] = []
         spans: list[Span] = []
         kept: list[ConsumerRecord[Any, Any]] = []
-        poison: list[tuple[ConsumerRecord[Any, Any], InvalidEvent]] = []
+        poison: list[tuple[ConsumerRecord[Any, Any], Exception]] = []
         for record in records:
             try:
                 opened = self._open(record)
-            except InvalidEvent as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, this record is not handled
                 poison.append((record, error))
                 continue
             if opened:
@@ -92,14 +97,14 @@ class Stream:
         if traceparent := telemetry.traceparent_of(span):
             raw.attributes["traceparent"] = traceparent
         try:
-            return raw.load(self.models[raw.type]), span
-        except InvalidEvent as error:
+            return raw.load(self.models[raw.type], record.topic), span
+        except Exception as error:
             telemetry.fail(span, error)
             raise
 
     async def _handle_beside(
         self,
-        poison: Sequence[tuple["ConsumerRecord[Any, Any]", InvalidEvent]],
+        poison: Sequence[tuple["ConsumerRecord[Any, Any]", Exception]],
         events: list[Event[Any]],
         records: list["ConsumerRecord[Any, Any]"],
     ) -> None:
@@ -129,7 +134,7 @@ class Stream:
             error = await self._attempt(events, retries.attempts)
             if error is None:
                 return
-            if not await retries.wait():
+            if is_too_large(error) or not await retries.wait():
                 break
         if len(events) == 1:
             await self._give_up(events[0], records[0], error, retries.attempts)
@@ -165,5 +170,15 @@ class Stream:
         error: Exception,
         attempts: int,
     ) -> None:
+        if is_too_large(error) and self._refuse:
+            # Whoever waits for an answer gets one; as large again, it is a dead letter after all.
+            try:
+                await self._publish(self._refuse(event))
+            except Exception as again:
+                if not is_too_large(again):
+                    raise  # held: the broker is away
+            else:
+                EVENTS_HANDLED.labels(event.type, "refused").inc()
+                return
         await self._dead_letters.write(record, error, attempts)
         EVENTS_HANDLED.labels(event.type, "dead_lettered").inc()

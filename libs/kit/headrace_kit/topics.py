@@ -50,7 +50,7 @@ async def _create_missing(
                 topic.name,
                 topic.partitions,
                 replication_factor,
-                topic_configs=topic.configuration,
+                topic_configs=topic.configuration(replication_factor),
             )
             for topic in wanted
             if topic.name not in existing

@@ -107,7 +107,7 @@ def show(
             "problem": letter.problem() or "none that this release sees",
             "key": _text(letter.key) if payload else shape(_text(letter.key)),
             "headers": {k: _header(k, v, masked=not payload) for k, v in letter.headers},
-            "payload": _loaded(letter.value) if payload else shape(_loaded(letter.value)),
+            "payload": _payload(letter, masked=not payload),
         }
         if as_json:
             typer.echo(json.dumps(described, ensure_ascii=False))
@@ -216,7 +216,7 @@ def _print(letters: Sequence[DeadLetter], as_json: bool) -> None:
             _escaped(letter.origin),
             _escaped(letter.event_type or "-"),
             _escaped(letter.workload or "-"),
-            letter.error,
+            letter.error + (" (omitted)" if letter.omitted else ""),
             str(letter.attempts),
             _escaped(f"by {last.operator}") if last else "",
         )
@@ -224,15 +224,21 @@ def _print(letters: Sequence[DeadLetter], as_json: bool) -> None:
     typer.echo(f"{len(letters)} dead letters.")
 
 
-def _header(name: str, value: bytes, *, masked: bool) -> Any:
+def _header(name: str, value: bytes | None, *, masked: bool) -> Any:
     ours = name.startswith(("ce_", "headrace_", "trace")) or name == "content-type"
     return shape(_text(value)) if masked and not ours else _text(value)
+
+
+def _payload(letter: DeadLetter, *, masked: bool) -> Any:
+    if letter.omitted:
+        return f"omitted: {letter.value_bytes} bytes, sha256 {letter.value_sha256 or 'unknown'}"
+    return shape(_loaded(letter.value)) if masked else _loaded(letter.value)
 
 
 def _loaded(value: bytes | None) -> Any:
     try:
         return json.loads(value or b"null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return _text(value)
 
 

@@ -1,26 +1,28 @@
 """Dead letters as an operator sees them: read, chosen, sent back, and the record of who did it."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from headrace_events import Event, InvalidEvent, new_id, parse
 from headrace_events.catalogue import EVENT_TYPES
 from headrace_events.monitoring import DeadLetterReplayed
 from headrace_events.topics import ALERTS, BY_NAME, dlq
-from headrace_kafka import Consumer
+from headrace_kafka import Consumer, UnreadableRecord
 from headrace_stack.errors import StackError
 from headrace_stack.services import SERVICES
 
 ORIGIN = "headrace_dlq_"
 REPLAY_HEADER = "headrace_replay_id"
 _POLL_MS = 300
+_RECORD_MS = 10_000
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,15 @@ class DeadLetter:
     workload: str | None
     key: bytes | None = field(repr=False)
     value: bytes | None = field(repr=False)
-    headers: tuple[tuple[str, bytes], ...] = field(repr=False)
+    headers: tuple[tuple[str, bytes | None], ...] = field(repr=False)
     replays: tuple[DeadLetterReplayed, ...] = ()
+    omitted: str | None = None
+    """What did not fit into the letter: `value`, or `value,headers,key`; None: it is whole."""
+    value_bytes: int = 0
+    """Size of the record's value, also where it was omitted."""
+    value_sha256: str | None = None
+    last_offset: int | None = None
+    """The last of its origin's offsets, where the letter stands for several records."""
 
     @property
     def name(self) -> str:
@@ -55,18 +64,22 @@ class DeadLetter:
             "name": self.name,
             "service": self.service,
             "origin": self.origin,
+            "last_offset": self.last_offset,
             "error": self.error,
             "attempts": self.attempts,
             "time": self.at.isoformat(),
             "event_id": self.event_id,
             "event_type": self.event_type,
             "workload": self.workload,
-            "bytes": len(self.value or b""),
+            "bytes": self.value_bytes,
+            "omitted": self.omitted,
             "replays": [r.model_dump(mode="json") for r in self.replays],
         }
 
     def problem(self) -> str | None:
         """Say what is wrong with the record for this release, naming fields and not values."""
+        if self.omitted:
+            return f"not seen here: the letter was too large and is without its {self.omitted}"
         try:
             raw = parse(dict(self.headers), self.value)
             model = EVENT_TYPES.get(raw.type)
@@ -123,6 +136,8 @@ async def find(bootstrap: str, choice: Choice) -> list[DeadLetter]:
     letters: list[DeadLetter] = []
     replays: dict[tuple[str, int, int], list[DeadLetterReplayed]] = {}
     async for record in _all_of(bootstrap, [*by_topic, ALERTS]):
+        if isinstance(record, UnreadableRecord):
+            continue
         if record.topic == ALERTS:
             if (done := _replay_of(record)) is not None:
                 replays.setdefault((done.service, done.partition, done.offset), []).append(done)
@@ -158,9 +173,10 @@ async def replay(
                     f"{letter.name} came from {letter.topic or 'an unknown topic'}, which is no "
                     "topic of this release: nothing more was sent back."
                 )
+            whole = await restored(bootstrap, letter) if letter.omitted else letter
             replay_id = new_id()
-            headers = [*plain_headers(letter), (REPLAY_HEADER, replay_id.encode())]
-            await producer.send_and_wait(letter.topic, letter.value, letter.key, headers=headers)
+            headers = [*plain_headers(whole), (REPLAY_HEADER, replay_id.encode())]
+            await producer.send_and_wait(letter.topic, whole.value, whole.key, headers=headers)
             note = Event[DeadLetterReplayed].new(
                 DeadLetterReplayed(
                     replay_id=replay_id,
@@ -187,7 +203,46 @@ async def replay(
             yield letter, replay_id
 
 
-def plain_headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
+async def restored(bootstrap: str, letter: DeadLetter) -> DeadLetter:
+    """Return the letter with what it omits, read again from where the record came from.
+
+    Raises StackError when the record is not there any more, or is another one.
+    """
+    gone = StackError(
+        f"{letter.name} is without its {letter.omitted}, and {letter.origin} cannot be read any "
+        "more: its producer has to send it again. Nothing more was sent back."
+    )
+    _, partition, offset = letter.origin.rsplit("/", 2)
+    if letter.value_sha256 is None or not (partition.isdigit() and offset.isdigit()):
+        raise gone
+    record = await _record_at(bootstrap, TopicPartition(letter.topic, int(partition)), int(offset))
+    if record is None or record.value is None:
+        raise gone
+    if hashlib.sha256(record.value).hexdigest() != letter.value_sha256:
+        raise gone
+    return replace(letter, key=record.key, value=record.value, headers=tuple(record.headers))
+
+
+async def _record_at(
+    bootstrap: str, partition: TopicPartition, offset: int
+) -> "ConsumerRecord[Any, Any] | None":
+    consumer = Consumer(bootstrap_servers=bootstrap, auto_offset_reset="none")
+    try:
+        await consumer.start()
+        consumer.assign([partition])
+        consumer.seek(partition, offset)
+        # Also the error of an offset that is gone comes from here.
+        batches = await consumer.getmany(timeout_ms=_RECORD_MS, max_records=1)
+    except (KafkaError, OSError):
+        return None
+    finally:
+        await asyncio.sleep(0.05)
+        await consumer.stop()
+    found = next((record for batch in batches.values() for record in batch), None)
+    return found if found and found.offset == offset else None
+
+
+def plain_headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
     """Return the headers that the record had before it was a dead letter."""
     ours = (ORIGIN, REPLAY_HEADER)
     return [(name, value) for name, value in letter.headers if not name.startswith(ours)]
@@ -203,8 +258,6 @@ def _letter(service: str, record: "ConsumerRecord[Any, Any]") -> DeadLetter:
     def origin(name: str) -> str:
         return text(f"{ORIGIN}{name}") or "?"
 
-    written = text(f"{ORIGIN}time")
-    attempts = origin("attempts")
     return DeadLetter(
         service=service,
         partition=record.partition,
@@ -212,19 +265,32 @@ def _letter(service: str, record: "ConsumerRecord[Any, Any]") -> DeadLetter:
         topic=origin("topic"),
         origin=f"{origin('topic')}/{origin('partition')}/{origin('offset')}",
         error=origin("error"),
-        attempts=int(attempts) if attempts.isdigit() else 0,
-        at=(
-            datetime.fromisoformat(written)
-            if written
-            else datetime.fromtimestamp(record.timestamp / 1000, UTC)
-        ),
+        attempts=_count(text(f"{ORIGIN}attempts")) or 0,
+        at=_moment(text(f"{ORIGIN}time"))
+        or datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC),
         event_id=text("ce_id"),
         event_type=text("ce_type"),
         workload=text("ce_workload"),
         key=record.key,
         value=record.value,
         headers=tuple(record.headers),
+        omitted=text(f"{ORIGIN}omitted"),
+        value_bytes=_count(text(f"{ORIGIN}value_bytes")) or len(record.value or b""),
+        value_sha256=text(f"{ORIGIN}value_sha256"),
+        last_offset=_count(text(f"{ORIGIN}last_offset")),
     )
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() and text.isascii() else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Read a time that we wrote; somebody else may have written the topic too."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC) if text else None
+    except ValueError:
+        return None
 
 
 def _replay_of(record: "ConsumerRecord[Any, Any]") -> DeadLetterReplayed | None:
@@ -266,7 +332,9 @@ async def _producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
         bootstrap_servers=bootstrap,
         acks="all",
         enable_idempotence=True,
-        max_request_size=2 * 1024 * 1024,
+        # What was read of a compressed record is larger than the topic takes; so it goes back.
+        max_request_size=64 * 1024 * 1024,
+        compression_type="gzip",
     )
     try:
         await producer.start()

@@ -16,7 +16,7 @@ from headrace_events.data import RecordsRejected
 from headrace_kit import Service
 from headrace_stack.cli import app
 from headrace_stack.commands_dlq import moment, shape
-from headrace_stack.dead_letters import Choice, DeadLetter
+from headrace_stack.dead_letters import Choice, DeadLetter, restored
 from headrace_stack.errors import StackError
 
 SECRET = "my card is 4111 1111"
@@ -182,3 +182,64 @@ async def test_dead_letters_are_listed_shown_and_sent_back_once(
         await _until(lambda: seen[-1][0] == marker.id)
         assert len(seen) == len(events) + 1
     await producer.stop()
+
+
+@pytest.mark.integration
+async def test_a_letter_without_its_value_is_shown_as_such_and_sent_back_from_its_origin(
+    kafka: str,
+    settings_for: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", kafka)
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / ".headrace"))
+    monkeypatch.setenv("COLUMNS", "200")
+    workload, healed, seen = f"dlq-{new_id()}", [False], []
+
+    async def handler(event: Event[Any], _uow: object) -> None:
+        if event.workload == workload:
+            if not healed[0]:
+                raise LookupError
+            seen.append(len(event.data.reason))
+
+    async def headrace(*arguments: str) -> Any:
+        return await asyncio.to_thread(CliRunner().invoke, app, ["dlq", *arguments])
+
+    service = Service("data-quality", settings_for())
+    service.on(RecordsRejected, handler)
+    large: Event[Any] = Event.new(
+        RecordsRejected(source="s", reason="x" * 3_000_000), source="t", workload=workload
+    )
+    async with (
+        AIOKafkaProducer(
+            bootstrap_servers=kafka, compression_type="gzip", max_request_size=8_000_000
+        ) as producer,
+        service.running(),
+    ):
+        headers = [(k, v.encode()) for k, v in large.headers().items()]
+        await producer.send_and_wait(large.topic, large.body(), b"the key", headers=headers)
+        letters: list[dict[str, Any]] = []
+        async with asyncio.timeout(60):
+            while not letters:
+                found = (await headrace("list", "--workload", workload, "--json")).stdout
+                letters = [json.loads(line) for line in found.splitlines() if line[:1] == "{"]
+        (one,) = letters
+        assert (one["omitted"], one["bytes"]) == ("value", len(large.body()))
+        shown = (await headrace("show", one["name"], "--payload")).stdout
+        assert f"omitted: {one['bytes']} bytes, sha256 " in shown
+        assert "(omitted)" in (await headrace("list", "--workload", workload)).stdout
+        healed[0] = True
+        sent = await headrace("replay", "--id", one["name"])
+        assert "1 of 1 sent back" in sent.stdout, repr(sent.exception)
+        await _until(lambda: seen)
+    assert seen == [3_000_000]
+
+
+@pytest.mark.integration
+async def test_what_its_origin_does_not_hold_any_more_is_refused(kafka: str) -> None:
+    gone = letter(omitted="value", value_sha256="0" * 64, value=None)
+    with pytest.raises(StackError, match=r"ingest/0/17.*cannot be read any more"):
+        await restored(kafka, gone)
+    unreadable = letter(omitted="value", value=None)
+    with pytest.raises(StackError, match="has to send it again"):
+        await restored(kafka, unreadable)

@@ -79,6 +79,7 @@ def test_data_and_topics_survive_a_kill_and_a_new_port(tmp_path: Path) -> None:
         asyncio.run(_produce(bootstrap, topic, b"kept"))
         configs = asyncio.run(_configuration(bootstrap, topic))
         assert configs["cleanup.policy"] == "compact"
+        assert configs["min.insync.replicas"] == "1"  # one node: nobody else could be in sync
         assert kafka.pid is not None
         os.kill(kafka.pid, signal.SIGKILL)
         psutil.Process(kafka.pid).wait(10)

@@ -9,6 +9,7 @@ from headrace_guardrails.api import router
 from headrace_guardrails.events import InputHandler, OutputHandler
 from headrace_guardrails.settings import Settings
 from headrace_kit import Service
+from headrace_kit.too_large import too_large
 
 
 def build(settings: Settings | None = None) -> Service:
@@ -21,12 +22,14 @@ def build(settings: Settings | None = None) -> Service:
         [InferenceRequested],
         InputHandler(lookup, settings.guard.wait_for_manifest_seconds),
         max_records=settings.guard.max_records,
+        refuse=too_large("guardrails", "input"),
     )
     service.stream(
         "output",
         [InferenceGenerated, InferencePartGenerated],
         OutputHandler(lookup),
         max_records=settings.guard.max_records,
+        refuse=too_large("guardrails", "output"),
     )
     service.api.include_router(router(service))
     return service

@@ -2,6 +2,7 @@
 
 from headrace_events.inference import InferenceAdmitted, InferenceCancelRequested
 from headrace_kit import Service
+from headrace_kit.too_large import too_large
 from headrace_serving.adapters.echo_engine import EchoEngine
 from headrace_serving.adapters.engine import RayEngine
 from headrace_serving.adapters.guard import GuardClient
@@ -59,6 +60,7 @@ def build(settings: Settings | None = None) -> Service:
         admitted,
         max_records=replicas.max_batch,
         in_flight=replicas.max_in_flight,
+        refuse=too_large("serving", "serving"),
     )
     service.broadcast(
         [InferenceCancelRequested], admitted.on_cancel, since_seconds=REMEMBER_SECONDS
