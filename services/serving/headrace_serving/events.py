@@ -59,15 +59,21 @@ async def on_judged(event: Event[CanaryJudged], uow: UnitOfWork) -> None:
 
 async def on_promoted(event: Event[ModelPromoted], uow: UnitOfWork) -> None:
     """All traffic to the promoted version."""
+    if await routes.is_late(uow.session, event.workload, event.time):
+        return
     before = await routes.read(uow.session, event.workload)
     await save(uow, before, routing.promote(before, event.data.model), [])
+    await routes.note_decision(uow.session, event.workload, event.time)
 
 
 async def on_rolled_back(event: Event[ModelRolledBack], uow: UnitOfWork) -> None:
     """All traffic to the restored version."""
+    if await routes.is_late(uow.session, event.workload, event.time):
+        return
     before = await routes.read(uow.session, event.workload)
     after = routing.roll_back(before, event.data.model, event.data.restored)
     await save(uow, before, after, [], event.data.reason)
+    await routes.note_decision(uow.session, event.workload, event.time)
 
 
 async def on_rejected(event: Event[ModelRejected], uow: UnitOfWork) -> None:

@@ -41,6 +41,19 @@ async def write(
         await _note(session, after.workload, new, new.state, reason, now)
 
 
+async def is_late(session: AsyncSession, workload: str, at: datetime) -> bool:
+    """Say whether the registry has decided about the route since `at`: replayed dead letters."""
+    row = await session.get(RouteRow, workload, with_for_update=True)
+    return bool(row and row.decided_at and at < row.decided_at)
+
+
+async def note_decision(session: AsyncSession, workload: str, at: datetime) -> None:
+    """Note when the registry decided what the route now says."""
+    row = await session.get(RouteRow, workload)
+    if row:
+        row.decided_at = at
+
+
 async def history(session: AsyncSession, limit: int = 50) -> list[RolloutRow]:
     """The newest canaries first."""
     rows = await session.scalars(

@@ -22,6 +22,8 @@ class RouteRow(Base):
     production: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     canary: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Time of the registry's newest promotion or rollback: an older one that comes late is none."""
 
 
 class RolloutRow(Base):
