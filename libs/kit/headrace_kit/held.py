@@ -50,6 +50,12 @@ class Lane:
                     return True
                 except DeadLetterLimitExceeded:
                     return False
+                except asyncio.CancelledError as error:
+                    # aiokafka lets the cancellation of its own tasks out; that one is not ours.
+                    task = asyncio.current_task()
+                    if task is None or task.cancelling():
+                        raise
+                    self._hold(me, error)
                 except Exception as error:  # noqa: BLE001 - a lane outlives whatever it meets
                     self._hold(me, error)
                 if await self._ended_within(wait):
@@ -65,7 +71,7 @@ class Lane:
                 await self._ending.wait()
         return self._ending.is_set()
 
-    def _hold(self, me: object, error: Exception) -> None:
+    def _hold(self, me: object, error: BaseException) -> None:
         self._held.setdefault(me, time.monotonic())
         LANE_HELD.labels(self.name).set(len(self._held))
         RECORDS_HELD.labels(self.name, type(error).__name__).inc()

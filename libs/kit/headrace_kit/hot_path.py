@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from headrace_events import EventData
+from headrace_kit.background import Background
 from headrace_kit.broadcast import Broadcast, Heard
 from headrace_kit.dead_letters import DeadLetters
 from headrace_kit.held import Lane
@@ -29,6 +30,7 @@ class HotPath:
         dead_letters: DeadLetters,
         policy: RetryPolicy,
         guard: Guard,
+        background: Background,
     ) -> None:
         self._group = group
         self._instance = instance
@@ -37,6 +39,7 @@ class HotPath:
         self._dead_letters = dead_letters
         self._policy = policy
         self._guard = guard
+        self._background = background
         self.streams: list[Stream] = []
         self.broadcasts: list[Broadcast] = []
         self._lanes: list[StreamConsumer] = []
@@ -79,6 +82,7 @@ class HotPath:
                 max_records=max_records,
                 in_flight=in_flight,
                 gather_bytes=gather_bytes,
+                background=self._background,
             )
             self.streams.append(stream)
             self._lanes.append(consumer)

@@ -103,6 +103,7 @@ class Service:
         self._stopping = asyncio.Event()
         self._halt = Halt(name, self._stopping, self._alert_by_outbox, self._alert_by_kafka)
         self._control = ControlConsumer(self._units, self._dead_letters, self._group, self._policy)
+        self._background = Background()
         self._hot_path = HotPath(
             self._group,
             self.instance,
@@ -111,9 +112,9 @@ class Service:
             dead_letters=self._dead_letters,
             policy=self._policy,
             guard=self._halt.guard,
+            background=self._background,
         )
         self._jobs: dict[str, Jobs] = {}
-        self._background = Background()
         self._loop_watch = LoopWatch()
         self._periodic: dict[str, Periodic] = {}
         self.every(_OUTBOX_LOOK_SECONDS, self._look_at_outbox, name="outbox look")

@@ -15,6 +15,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from headrace_kafka import Consumer
 from headrace_kit.assignment import sticky_assignor
+from headrace_kit.background import Background
 from headrace_kit.held import Lane
 from headrace_kit.metrics import REBALANCES
 from headrace_kit.offsets import Offsets
@@ -55,6 +56,7 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         max_records: int,
         in_flight: int | None,
         gather_bytes: int = 1,
+        background: Background | None = None,
     ) -> None:
         self._topics = topics
         self._consume = consume
@@ -64,6 +66,8 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         self._most = max_records if in_flight is None else min(max_records, in_flight)
         self._in_flight = in_flight
         self._gather_bytes = gather_bytes
+        self._background = background or Background()
+        self._polled = False
         self._offsets = Offsets()
         self.lane = Lane(group)
         self._consumer: Any = None
@@ -80,8 +84,10 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         """Join the group and begin to poll."""
         self._consumer = self._new_member()
         await self._consumer.start()
-        self._polling = asyncio.create_task(self._poll(), name=f"poll {self._group}")
-        self._committing = asyncio.create_task(self._commits(), name=f"commit {self._group}")
+        self._polling = self._background.start(
+            f"poll {self._group}", self._poll_or_join_anew, endless=False
+        )
+        self._committing = self._background.start(f"commit {self._group}", self._commits)
 
     def _new_member(self) -> Any:
         kafka = self._settings
@@ -141,6 +147,13 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         """Go on at the last commits."""
         REBALANCES.labels(self._group).inc()
         self._assigned.set()
+
+    async def _poll_or_join_anew(self) -> None:
+        """Poll; begun anew after a death, as a new member: what was taken then comes again."""
+        if self._polled and not self._draining:
+            await join_anew(self._group, self._become_a_new_member)
+        self._polled = True
+        await self._poll()
 
     async def _poll(self) -> None:
         silence = Silence()
