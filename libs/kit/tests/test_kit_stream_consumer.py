@@ -337,3 +337,54 @@ async def test_where_nobody_waits_batches_are_larger_and_a_lone_event_is_not_kep
     await until(lambda: all(sum(sizes) == 41 for sizes in batches.values()), seconds=2)
     for lane in lanes:
         await lane.stop()
+
+
+@pytest.mark.parametrize("dies", ["poll", "commit"])
+async def test_a_lane_whose_task_dies_goes_on_and_loses_nothing(
+    kafka, producer, settings_for, monkeypatch, dies
+) -> None:
+    """Of what nobody foresaw, in our own code: the task used to be gone, and the lane with it."""
+    handled: Counter[str] = Counter()
+    member = Member(settings_for(), f"g-{new_id()}", "m-0", handled)
+    member.wanted = {await ask(producer, "w") for _ in range(3)}
+    deaths = []
+
+    def once(original: Any) -> Any:
+        async def die_once(*arguments: Any) -> Any:
+            if not deaths:
+                deaths.append(1)
+                raise KeyError("nobody foresaw it")
+            return await original(*arguments)
+
+        return die_once
+
+    name = "_begin" if dies == "poll" else "_commit"
+    monkeypatch.setattr(member.consumer, name, once(getattr(member.consumer, name)))
+    await member.consumer.start()
+    await until(lambda: set(handled) == member.wanted)
+    offsets = member.consumer._offsets
+    await until(lambda: deaths == [1] and not offsets.under_way and not offsets.committable())
+    await member.consumer.stop()
+
+
+async def test_a_cancellation_out_of_a_handler_leaves_no_record_behind(
+    kafka, producer, settings_for
+) -> None:
+    """aiokafka lets the cancellation of its own tasks out; the record was never done then."""
+    handled: Counter[str] = Counter()
+    member = Member(settings_for(), f"g-{new_id()}", "m-0", handled)
+    consume, leaks = member.consumer._consume, []
+
+    async def leaking(records: Any) -> None:
+        if not leaks and member.wanted.intersection(r.key.decode() for r in records):
+            leaks.append(1)
+            raise asyncio.CancelledError
+        await consume(records)
+
+    member.consumer._consume = leaking
+    member.wanted = {await ask(producer, "w")}
+    await member.consumer.start()
+    await until(lambda: set(handled) == member.wanted and leaks == [1])
+    offsets = member.consumer._offsets
+    await until(lambda: not offsets.under_way and not offsets.committable())
+    await member.consumer.stop()
