@@ -16,7 +16,8 @@ import yaml
 
 from headrace_events import topics
 from headrace_kit.settings import ServiceSettings
-from headrace_stack.services import BY_NAME, SERVICES, owner_of
+from headrace_stack.gateway.configuration import PRODUCTION, render
+from headrace_stack.services import BY_NAME
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose.yaml"
@@ -180,24 +181,11 @@ def test_docker_compose_accepts_it(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- the files that compose mounts ----------------------------------------------------------
 
 
-def _gateway_routes() -> list[tuple[re.Pattern[str], str]]:
-    text = (ROOT / "infra/docker/gateway/nginx.conf").read_text()
-    block = re.search(r"map \$uri \$service \{(.*?)\n    \}", text, re.DOTALL)
-    assert block
-    return [
-        (re.compile(pattern), service)
-        for pattern, service in re.findall(r"~(\S+)\s+([a-z-]+);", block[1])
-    ]
-
-
-def _gateway_owner(path: str) -> str:
-    return next((s for pattern, s in _gateway_routes() if pattern.search(path)), "monitor")
-
-
-@pytest.mark.parametrize("route", sorted(route for service in SERVICES for route in service.routes))
-def test_the_gateway_routes_as_the_embedded_stack_does(route: str) -> None:
-    for path in (route, f"{route.rstrip('/')}/x", f"{route}-other", f"/before{route}"):
-        assert _gateway_owner(path) == owner_of(path), path
+def test_the_gateways_configuration_is_the_one_of_the_embedded_stack() -> None:
+    """One template, and one conformance suite in libs/stack; this file is what comes of it."""
+    written = (ROOT / "infra/docker/gateway/nginx.conf").read_text()
+    again = "python -P -m headrace_stack.gateway infra/docker/gateway/nginx.conf"
+    assert written == render(PRODUCTION), f"write it again: {again}"
 
 
 def test_every_service_has_a_database_in_the_init_script() -> None:

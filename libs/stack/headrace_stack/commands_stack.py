@@ -15,10 +15,12 @@ from headrace_stack import logs, views
 from headrace_stack.disk import complaint
 from headrace_stack.errors import StackError
 from headrace_stack.paths import default_home
-from headrace_stack.services import BY_NAME, ENGINES
+from headrace_stack.services import BY_NAME, ENGINES, GATEWAY
 from headrace_stack.stack import Stack
 from headrace_stack.state import Part, State, live_state, read_state
 
+UNWATCHED = 4
+"""Exit code of `status` when the supervisor's loop stands still."""
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 
@@ -63,6 +65,10 @@ def up(
     console = views.console()
     home = default_home()
     running = live_state(home)
+    if running and running.stale_seconds() is not None:
+        raise StackError(
+            f"The stack in {home} is up, but its supervisor does not move. `headrace down` ends it."
+        )
     if running:
         console.print(f"The stack in {home} is already up.", soft_wrap=True)
         _show_end(console, running)
@@ -161,7 +167,10 @@ def down() -> None:
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show every part: where it is, how it is, and its memory. Exit code 3 when none runs."""
+    """Show every part: where it is, how it is, and its memory.
+
+    Exit code 3 when none runs, 4 when nobody watches over them: the supervisor does not move.
+    """
     home = default_home()
     state = live_state(home)
     console = views.console()
@@ -173,12 +182,17 @@ def status(
         else:
             console.print(f"No stack runs in {home} ({phase}). `headrace up` starts it.")
         raise typer.Exit(3)
+    stale = state.stale_seconds()
+    if stale is not None:
+        for part in state.parts:
+            part.state = "unknown"
     memory = {part.name: part.rss_bytes() for part in state.parts}
     supervisor = _own_memory(state)
     total = sum(memory.values()) + supervisor
     if as_json:
-        _print_json(_report(state, memory, total))
-        return
+        report = _report(state, memory, total)
+        _print_json(report if stale is None else {**report, "state": "hung"})
+        raise typer.Exit(0 if stale is None else UNWATCHED)
     console.print(views.status(state, memory))
     views.print_problems(console, state)
     if reason := complaint(home):
@@ -189,6 +203,15 @@ def status(
         f"{supervisor / MIB:.0f} MiB of it the supervisor",
         highlight=False,
     )
+    if stale is not None:
+        console.print(
+            f"The supervisor has not moved for {stale:.0f} s: how the parts are is not known, and "
+            "what dies is not started again. `headrace logs supervisor` may say why; "
+            "`headrace down` and `headrace up` begin anew.",
+            style="bold red",
+            soft_wrap=True,
+        )
+        raise typer.Exit(UNWATCHED)
 
 
 def _own_memory(state: State) -> int:
@@ -235,14 +258,15 @@ def _print_json(value: dict[str, Any]) -> None:
 
 def show_logs(
     name: Annotated[
-        str | None, typer.Argument(help="A service, `kafka`, `mlflow`, `ray` or `supervisor`.")
+        str | None,
+        typer.Argument(help="A service, `kafka`, `mlflow`, `ray`, `gateway` or `supervisor`."),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", help="Old lines of each log.")] = 20,
 ) -> None:
     """Show the logs of one part, or of all with the name before each line."""
     home = default_home()
-    known = (*BY_NAME, *ENGINES, "supervisor")
+    known = (*BY_NAME, *ENGINES, GATEWAY, "supervisor")
     if name is not None and name not in known:
         raise StackError(f"There is no log of `{name}`. Logs: {', '.join(known)}.")
     paths = {one: logs.log_file(home, one) for one in ([name] if name else known)}

@@ -10,6 +10,7 @@ from typing import Literal
 from headrace_kit.database import sqlite_url
 from headrace_stack import mlflow_server, ray_head, services
 from headrace_stack.elsewhere import start_of
+from headrace_stack.gateway import nginx
 from headrace_stack.kafka.config import JAVA_ENVIRONMENT
 from headrace_stack.paths import HOME_VARIABLE, cache_folder, stack_id
 from headrace_stack.ports import HOST, free_port, free_range
@@ -107,8 +108,25 @@ def make_plan(options: Options, kafka_bootstrap: str, taken: set[int]) -> Plan:
         plan.parts.append(
             Planned("kafka", "engine", kafka_bootstrap, (), environment, "kafka", kafka_bootstrap)
         )
+    plan.parts.append(_gateway(home, stack, plan.gateway_port, ports))
     plan.parts += [_service(service, home, stack, shared, ports, engines) for service in chosen]
     return plan
+
+
+def _gateway(home: Path, stack: str, port: int, ports: Mapping[str, int]) -> Planned:
+    url = f"http://{HOST}:{port}"
+    known = {name: number for name, number in ports.items() if name in services.BY_NAME}
+    command = tuple(nginx.prepare(home, nginx.embedded(port, known)))
+    return Planned(
+        services.GATEWAY,
+        "engine",
+        url,
+        command,
+        child_environment(stack),
+        "http",
+        f"{url}{nginx.HEALTH}",
+        stop_seconds=2.0,  # the services have ended: what is still open gets no answer any more
+    )
 
 
 def _mlflow(home: Path, stack: str, port: int) -> Planned:

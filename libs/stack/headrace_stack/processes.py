@@ -1,7 +1,9 @@
 """Start child processes that cannot outlive us unseen, and stop whole trees of them."""
 
+import contextlib
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from headrace_stack.paths import STACK_ID_VARIABLE
 
 PR_SET_PDEATHSIG = 1
 TERM_SECONDS = 10.0
+MANY_FILES = 16_384
 
 
 def die_with_parent() -> Callable[[], None] | None:
@@ -49,6 +52,18 @@ def spawn(
             start_new_session=True,  # Ctrl-C reaches the supervisor only, which stops in order
             preexec_fn=die_with_parent() if dies_with_parent else None,  # noqa: PLW1509 - one prctl call, nothing else
         )
+
+
+def allow_many_files() -> None:
+    """Let this process and its children open as many files as they may: two a connection.
+
+    The soft limit of 1,024 is for programs that use `select`, which none of the stack does.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, MANY_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # macOS has one more limit beneath
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:

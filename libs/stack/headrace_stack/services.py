@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from headrace_stack.errors import StackError
 
 KAFKA, MLFLOW, RAY = "kafka", "mlflow", "ray"
+GATEWAY = "gateway"
+"""A part of every stack."""
 ENGINES = (KAFKA, MLFLOW, RAY)
 
 
@@ -44,6 +46,10 @@ SERVICES: tuple[Service, ...] = (
     Service("guardrails", ("/v1/moderations", "/policies")),
     Service("monitor", ("/",)),
 )
+BODY_MIB = 16
+"""The largest body of a request, for all paths but those of LARGE_BODIES."""
+LARGE_BODIES = {"/v1/files": 256}
+"""In MiB, a little more than ingest's own limit, which names the field that is too large."""
 BY_NAME = {service.name: service for service in SERVICES}
 
 

@@ -1,6 +1,7 @@
 """What the supervisor writes down about a stack, and whether that supervisor still lives."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -9,9 +10,11 @@ from pydantic import BaseModel, Field, ValidationError
 
 from headrace_stack.paths import write_json
 from headrace_stack.processes import resident_bytes
+from headrace_stack.watchdog import STALE_SECONDS
 
 Phase = Literal["starting", "up", "stopping", "down", "failed"]
-PartState = Literal["waiting", "starting", "ready", "not ready", "restarting", "failed", "stopped"]
+PartState = Literal["waiting", "starting", "ready", "not ready", "restarting", "failed", "stopped",
+                    "unknown"]  # fmt: skip
 STATE_FILE = "state.json"
 
 
@@ -46,6 +49,8 @@ class State(BaseModel):
     supervisor_pid: int = 0
     supervisor_created: float = 0.0
     """With the pid: process ids are used again, so a pid alone may be a stranger's."""
+    beat: float | None = None
+    """When the supervisor's loop last moved, by `time.monotonic()`, which all processes share."""
     base_url: str = ""
     kafka: str = ""
     mlflow: str = ""
@@ -68,6 +73,13 @@ class State(BaseModel):
         except (psutil.Error, ValueError):
             return None
         return None if dead or abs(created - self.supervisor_created) > 1 else process
+
+    def stale_seconds(self) -> float | None:
+        """How long the supervisor has not moved, or None while it does."""
+        if self.beat is None or self.phase not in ("starting", "up"):
+            return None
+        silent = time.monotonic() - self.beat
+        return silent if silent > STALE_SECONDS else None
 
     def write(self) -> None:
         """Replace the state file in the home, in one step.

@@ -1,7 +1,7 @@
 """The process that owns a stack: `python -m headrace_stack.supervisor --home HOME`.
 
-It starts everything that does not depend on another at once, keeps it running, serves the base
-URL, writes `state.json`, and stops all of it in order on SIGTERM or SIGINT.
+It starts everything that does not depend on another at once, keeps it running, writes `state.json`
+with a heartbeat, and stops all of it in order on SIGTERM or SIGINT. It serves nothing itself.
 """
 
 import argparse
@@ -22,21 +22,22 @@ import aiohttp
 import psutil
 
 from headrace_kit.delta import refuse_root
-from headrace_stack import logs, mlflow_server, ray_head, services
+from headrace_stack import logs, mlflow_server, ray_head, services, watchdog
 from headrace_stack.disk import START_BYTES, complaint, in_words
 from headrace_stack.errors import StackError
-from headrace_stack.gateway import Gateway
+from headrace_stack.gateway.nginx import IN_USE
 from headrace_stack.kafka import KafkaNode
 from headrace_stack.kafka.topics import create_topics_async
 from headrace_stack.paths import stack_id
 from headrace_stack.plan import Options, Plan, Planned, make_plan, traces_url
 from headrace_stack.ports import check_free
-from headrace_stack.processes import sweep
+from headrace_stack.processes import allow_many_files, sweep
 from headrace_stack.runner import Runner, http_ok
 from headrace_stack.state import Part, State
 
 HOW_TO_CHOOSE = "choose another with --port or HEADRACE_PORT"
 LOG_CHECK_SECONDS = 10.0
+AGAIN_SECONDS = 1.0
 PROGRESS_SECONDS = 0.2
 
 
@@ -58,7 +59,6 @@ class Supervisor:
         self._kafka_command: list[str] = []
         self._topics_made = False
         self._runners: dict[str, Runner] = {}
-        self._gateway = Gateway(self._target)
         self._session: aiohttp.ClientSession | None = None
         self._stop = asyncio.Event()
 
@@ -73,8 +73,10 @@ class Supervisor:
             plan = await self._prepare()
             self._session = aiohttp.ClientSession()
             tasks = self._start_all(plan)
-            tasks.append(asyncio.create_task(self._bound_logs()))
-            await self._gateway.start(plan.gateway_port)
+            tasks += [
+                asyncio.create_task(self._again(work), name=work.__name__)
+                for work in (self._bound_logs, self._beat)
+            ]
             if await self._wait_ready():
                 self.state.phase = "up"
                 self.state.seconds = round(time.monotonic() - began, 1)
@@ -135,12 +137,26 @@ class Supervisor:
                 stable_seconds=self.options.stable_seconds,
             )
         return [
-            asyncio.create_task(
-                runner.run([self._runners[name] for name in runner.planned.waits_for]),
-                name=runner.planned.name,
-            )
+            asyncio.create_task(self._again(self._life(runner)), name=runner.planned.name)
             for runner in self._runners.values()
         ]
+
+    def _life(self, runner: Runner) -> Callable[[], Awaitable[None]]:
+        async def life() -> None:
+            if runner.part.pid is not None:
+                await runner.stop()  # of a life that an error cut short
+            await runner.run([self._runners[name] for name in runner.planned.waits_for])
+
+        return life
+
+    async def _again(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` to its end; an error is logged and it begins again: nothing ends unseen."""
+        while True:
+            try:
+                return await work()
+            except Exception:  # noqa: BLE001 - a full disk, say: later it may go well
+                traceback.print_exc()
+                await asyncio.sleep(AGAIN_SECONDS)
 
     def _command(self, planned: Planned) -> Callable[[], Awaitable[list[str]]]:
         async def command() -> list[str]:
@@ -185,12 +201,6 @@ class Supervisor:
                 return str((await answer.json()).get("version", ""))
         return ""
 
-    def _target(self, path: str) -> tuple[str, str | None]:
-        name = services.owner_of(path)
-        runner = self._runners.get(name)
-        # Not ready may still answer (and say why it is not); only a process can.
-        return name, runner.planned.url if runner and runner.part.pid else None
-
     def _changed(self) -> None:
         self.state.write()
 
@@ -217,6 +227,12 @@ class Supervisor:
 
     def _explain(self, part: Part) -> str:
         last = "\n".join(logs.tail(Path(part.log), 15))
+        if part.name == services.GATEWAY and IN_USE in last:
+            port = self.state.base_url.rpartition(":")[2]
+            return (
+                f"Port {port} for the base URL is in use by another program. Stop that program, or "
+                f"{HOW_TO_CHOOSE}."
+            )
         return f"{part.name} {part.problem} at every start. Its log {part.log} ends with:\n{last}"
 
     def _check_traces(self) -> None:
@@ -233,13 +249,20 @@ class Supervisor:
             for path in (self.home / "logs").glob("*.log"):
                 logs.bound(path)
 
+    async def _beat(self) -> None:
+        while True:
+            watchdog.arm()
+            self.state.beat = time.monotonic()
+            self.state.write()
+            await asyncio.sleep(watchdog.BEAT_SECONDS)
+
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
         self.state.phase = "stopping"
         self.state.write()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._gateway.stop()
+        watchdog.disarm()  # stopping may take its time
         # Services first: they finish what they handle, while the engines still answer.
         for kind in ("service", "engine"):
             await asyncio.gather(
@@ -278,6 +301,7 @@ def main() -> None:
     if held is None:
         sys.exit(f"Another supervisor runs the stack at {home}.")
     with held:
+        allow_many_files()
         sys.exit(asyncio.run(Supervisor(Options.read(home)).run()))
 
 

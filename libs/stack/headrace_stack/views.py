@@ -17,6 +17,7 @@ STYLES = {
     "restarting": "red",
     "failed": "bold red",
     "stopped": "dim",
+    "unknown": "bold red",
 }
 MIB = 1024 * 1024
 PIPE_WIDTH = 120

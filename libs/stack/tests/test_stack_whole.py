@@ -1,14 +1,18 @@
 """A real stack of Kafka and guardrails: up, kills, crash, down, and data that stay."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import psutil
 import pytest
@@ -59,7 +63,7 @@ def test_status_tells_all(up: RunningStack) -> None:
     assert service["state"] == "ready"
     assert service["version"]
     assert service["rss_bytes"] > 10_000_000
-    assert {engine["name"] for engine in status["engines"]} == {"kafka"}
+    assert {engine["name"] for engine in status["engines"]} == {"kafka", "gateway"}
     assert status["kafka"].startswith("127.0.0.1:")
     parts = sum(part["rss_bytes"] for part in status["services"] + status["engines"])
     assert parts < status["total_rss_bytes"] < 2 * parts
@@ -76,6 +80,39 @@ def test_killed_service_comes_back_and_status_says_so(up: RunningStack) -> None:
     assert after["pid"] != before["pid"]
     assert "killed by signal 9" in after["problem"]
     assert "guardrails was started again" in up.headrace("status").stdout
+
+
+def test_killed_gateway_comes_back_and_the_base_url_with_it(up: RunningStack) -> None:
+    before = _gateway(up)
+    assert before["state"] == "ready"
+    assert _status_of(f"{up.base_url}/policies") == 200
+    os.kill(before["pid"], signal.SIGKILL)
+    after = _until(lambda: _gateway(up), lambda g: g["state"] == "ready" and g["restarts"] == 1)
+    assert after["pid"] != before["pid"]
+    assert after["url"] == before["url"] == up.base_url
+    assert _status_of(f"{up.base_url}/policies") == 200
+    assert _status_of(f"{up.base_url}/models") == 503  # not part of this stack
+    for _ in range(5):  # the second one stopped the gateway, and supervision with it
+        assert _status_of(f"{up.base_url}/policies", method="HEAD") == 200
+
+
+def test_status_notices_a_supervisor_that_stands_still(up: RunningStack) -> None:
+    pid = up.status()["supervisor_pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        _until(lambda: up.headrace("status", "--json").returncode, lambda code: code == 4)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    _until(lambda: up.headrace("status", "--json").returncode, lambda code: code == 0)
+    assert _service(up)["state"] == "ready"
+
+
+def test_a_port_that_is_taken_is_said_clearly(tmp_path: Path) -> None:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        done = RunningStack(tmp_path / "home").headrace("up", "--detach", "--port", str(port))
+    assert done.returncode == 1
+    assert f"Port {port} for the base URL is in use" in done.stderr
 
 
 def test_manifest_is_applied_and_seen_without_its_content(up: RunningStack, tmp_path: Path) -> None:
@@ -160,6 +197,20 @@ def test_down_leaves_nothing(up: RunningStack) -> None:
 def _service(running: RunningStack) -> dict[str, Any]:
     found: dict[str, Any] = running.status()["services"][0]
     return found
+
+
+def _gateway(running: RunningStack) -> dict[str, Any]:
+    found: dict[str, Any]
+    (found,) = [e for e in running.status()["engines"] if e["name"] == "gateway"]
+    return found
+
+
+def _status_of(url: str, method: str = "GET") -> int:
+    try:
+        with urlopen(Request(url, method=method), timeout=10) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
 
 
 def _until(look: Callable[[], T], holds: Callable[[T], bool], seconds: float = 60.0) -> T:

@@ -1,0 +1,135 @@
+"""For the conformance suite: nginx with any layout, and a service that misbehaves byte by byte."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headrace_stack.gateway.configuration import Layout
+from headrace_stack.gateway.nginx import prepare
+from headrace_stack.ports import HOST
+from headrace_stack.processes import allow_many_files, spawn
+
+_START_SECONDS = 10.0
+_CHUNK = 1 << 16
+
+
+@dataclass
+class Asked:
+    """A request as it reached the service."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    body: int = 0
+    """Bytes of the body that have come so far."""
+    text: bytes = b""
+    """The first of them."""
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes; raise IncompleteReadError when the sender goes away."""
+        if self.headers.get("transfer-encoding", "").lower() == "chunked":
+            while size := int((await self.reader.readuntil(b"\r\n")).split(b";")[0], 16):
+                yield self._count(await self.reader.readexactly(size))
+                await self.reader.readexactly(2)
+            while await self.reader.readuntil(b"\r\n") != b"\r\n":
+                pass  # trailers
+            return
+        left = int(self.headers.get("content-length", 0))
+        while left:
+            piece = await self.reader.read(min(left, _CHUNK))
+            if not piece:
+                raise asyncio.IncompleteReadError(b"", left)
+            left -= len(piece)
+            yield self._count(piece)
+
+    def _count(self, piece: bytes) -> bytes:
+        self.body += len(piece)
+        self.text = (self.text + piece)[:_CHUNK]
+        return piece
+
+    async def read_all(self) -> bytes:
+        """Take the whole body; the first 64 KiB of it."""
+        async for _ in self.pieces():
+            pass
+        return self.text
+
+    async def send(self, *pieces: bytes) -> None:
+        """Write bytes as they are."""
+        for piece in pieces:
+            self.writer.write(piece)
+        await self.writer.drain()
+
+    async def answer(self, body: bytes = b"", status: str = "200 OK", *headers: str) -> None:
+        """Send a whole answer."""
+        lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", *headers, "", ""]
+        await self.send("\r\n".join(lines).encode(), body)
+
+
+Handler = Callable[[Asked], Awaitable[None]]
+
+
+@dataclass
+class RawService:
+    """A server that hands each request to `handler`, and closes unless told to keep alive."""
+
+    handler: Handler
+    asked: list[Asked] = field(default_factory=list)
+    broken_off: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a caller went away in the middle of a request."""
+    connections: int = 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        self.connections += 1
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            method, path, _ = head[0].split(" ", 2)
+            pairs = (line.split(":", 1) for line in head[1:] if line)
+            headers = {name.lower(): value.strip() for name, value in pairs}
+            asked = Asked(method, path, headers, reader, writer)
+            self.asked.append(asked)
+            await self.handler(asked)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.broken_off.set()
+        finally:
+            with contextlib.suppress(ConnectionError):
+                writer.close()
+                await writer.wait_closed()
+
+
+@asynccontextmanager
+async def serving(service: RawService, port: int) -> AsyncIterator[RawService]:
+    """Listen while the block runs."""
+    server = await asyncio.start_server(service, HOST, port, backlog=2048)
+    try:
+        yield service
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def running(layout: Layout, home: Path, port: int) -> AsyncIterator[Path]:
+    """Run nginx with `layout` in `home` until the block ends; yield its log."""
+    allow_many_files()
+    command, log = prepare(home, layout), home / "gateway.log"
+    process = spawn(command, os.environ, log)
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            while True:
+                if process.poll() is not None:
+                    raise RuntimeError(f"nginx ended: {log.read_text()}")
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection(HOST, port)
+                    writer.close()
+                    break
+                await asyncio.sleep(0.02)
+        yield log
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.wait, 10)
