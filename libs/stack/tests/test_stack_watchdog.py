@@ -42,7 +42,7 @@ def test_a_loop_that_stands_still_ends_with_its_stack_in_the_log(then: str, code
     assert ("stands_still" in done.stderr) is (code == 1)
 
 
-@pytest.mark.parametrize(("silent", "hung"), [(0.0, False), (watchdog.STALE_SECONDS + 5, True)])
+@pytest.mark.parametrize(("silent", "hung"), [(-60.0, False), (watchdog.STALE_SECONDS + 5, True)])
 def test_status_does_not_believe_a_supervisor_that_does_not_move(
     tmp_path: Path, silent: float, hung: bool
 ) -> None:
