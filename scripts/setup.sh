@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what Headrace needs and is not there: Java and Maven by the system's package manager,
+# Installs what Headrace needs and is not there: Java, nginx and Maven by the system's package manager,
 # uv, the locked Python environment, Kafka's jars, the reference model; with --tests also Chromium,
 # PostgreSQL, kcat and promtool.
 # Quick when there is nothing to do. Where it may not install, it says exactly what to install.
@@ -30,6 +30,14 @@ kcat_is_there() { have kcat || [ -f .venv/.headrace-no-kcat ]; }
 promtool_is_there() { have promtool || [ -x .venv/bin/promtool ] || [ -f .venv/.headrace-no-promtool ]; }
 chromium_is_there() { have chromium || have chromium-browser; }
 postgres_is_there() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb; }
+nginx_is_there() { # where the stack looks for it, see libs/stack/headrace_stack/gateway/nginx.py
+  local folder
+  for folder in "${HEADRACE_NGINX:-}" $(command -v nginx || true) /usr/sbin/nginx \
+    /usr/local/sbin/nginx /opt/homebrew/bin/nginx .venv/bin/nginx; do
+    [ -n "$folder" ] && "$folder" -v >/dev/null 2>&1 && return
+  done
+  return 1
+}
 jars_are_there() { grep -qsx "$(digest <"$POM")" "$CACHE"/kafka/*/pom.sha256; }
 
 # -- how this system installs packages ---------------------------------------------------------
@@ -88,6 +96,19 @@ debian_jre() { # the newest long-term Java that this release has
   echo openjdk-17-jre-headless
 }
 
+unpack_nginx() { # Debian's package, installed, would also start a server on port 80
+  local folder
+  have apt-get && have dpkg-deb || return 1
+  folder=$(mktemp -d)
+  if (cd "$folder" && { apt-get -qq download nginx \
+    || { [ "$AS_ROOT" != none ] && apt_get update && apt-get -qq download nginx; }; } \
+    && dpkg-deb -x nginx_*.deb . && usr/sbin/nginx -v) >/dev/null 2>&1; then
+    cp "$folder/usr/sbin/nginx" .venv/bin/nginx
+  fi
+  rm -rf "$folder"
+  nginx_is_there
+}
+
 # -- nothing to do? ----------------------------------------------------------------------------
 
 # What was installed depends on these files alone.
@@ -95,7 +116,7 @@ WANTED=$(cat uv.lock pyproject.toml libs/*/pyproject.toml services/*/pyproject.t
   scripts/setup.sh | digest)
 is_done() {
   [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$WANTED $CACHE" ] && [ -x .venv/bin/headrace ] \
-    && have java && jars_are_there \
+    && have java && jars_are_there && nginx_is_there \
     && { [ "$WITH_TESTS" != --tests ] || {
       { chromium_is_there || [ -f .venv/.headrace-no-chromium ]; } \
         && { postgres_is_there || [ -f .venv/.headrace-no-postgres ]; } \
@@ -170,6 +191,11 @@ UV_COMPILE_BYTECODE=1 "$UV" sync --locked --all-packages --all-extras --quiet
 
 if [ "$WITH_TESTS" = --tests ] && ! promtool_is_there; then
   install_promtool || touch .venv/.headrace-no-promtool
+fi
+
+if ! nginx_is_there; then
+  say "nginx (the gateway behind the base URL)"
+  unpack_nginx || install "nginx" nginx nginx nginx || exit 1
 fi
 
 # -- what is fetched or made once, side by side -------------------------------------------------

@@ -7,7 +7,6 @@ with a heartbeat, and stops all of it in order on SIGTERM or SIGINT. It serves n
 import argparse
 import asyncio
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -16,7 +15,6 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import IO
 
 import aiohttp
 import psutil
@@ -28,6 +26,7 @@ from headrace_stack.errors import StackError
 from headrace_stack.gateway.nginx import IN_USE
 from headrace_stack.kafka import KafkaNode
 from headrace_stack.kafka.topics import create_topics_async
+from headrace_stack.locks import lock
 from headrace_stack.paths import stack_id
 from headrace_stack.plan import Options, Plan, Planned, make_plan, traces_url
 from headrace_stack.ports import check_free
@@ -202,7 +201,9 @@ class Supervisor:
         return ""
 
     def _changed(self) -> None:
-        self.state.write()
+        # On a full disk the parts go on; the heartbeat fails too, so `status` says `hung`.
+        with contextlib.suppress(OSError):
+            self.state.write()
 
     async def _wait_ready(self) -> bool:
         """True when all is ready, False when told to stop; StackError when it will not be."""
@@ -277,19 +278,6 @@ class Supervisor:
 
     def _ray_words(self) -> tuple[str, ...]:
         return (f"{ray_head.temporary_folder(self.stack)}/",)
-
-
-def lock(home: Path) -> IO[str] | None:
-    """The lock that one supervisor per home holds while it lives; None when another has it."""
-    home.mkdir(parents=True, exist_ok=True)
-    file = (home / "supervisor.lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    os.set_inheritable(file.fileno(), False)
-    return file
 
 
 def main() -> None:

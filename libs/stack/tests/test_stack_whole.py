@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import HTTPError
+from urllib.parse import urljoin, urlsplit
 from urllib.request import Request, urlopen
 
 import psutil
@@ -94,6 +96,17 @@ def test_killed_gateway_comes_back_and_the_base_url_with_it(up: RunningStack) ->
     assert _status_of(f"{up.base_url}/models") == 503  # not part of this stack
     for _ in range(5):  # the second one stopped the gateway, and supervision with it
         assert _status_of(f"{up.base_url}/policies", method="HEAD") == 200
+
+
+def test_a_redirect_names_no_inner_port(up: RunningStack) -> None:
+    base = urlsplit(up.base_url)
+    with contextlib.closing(HTTPConnection(base.netloc, timeout=10)) as connection:
+        connection.request("GET", "/policies/")
+        answer = connection.getresponse()
+        assert answer.status == 307
+        assert urljoin(f"{up.base_url}/policies/", answer.headers["location"]) == (
+            f"{up.base_url}/policies"
+        )
 
 
 def test_status_notices_a_supervisor_that_stands_still(up: RunningStack) -> None:

@@ -5,12 +5,12 @@ import pwd
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from headrace_stack.errors import StackError
 from headrace_stack.gateway.configuration import LOCAL_HOSTS, Layout, render
-from headrace_stack.paths import cache_folder
 from headrace_stack.ports import HOST
 
 PROGRAM_VARIABLE = "HEADRACE_NGINX"
@@ -26,8 +26,8 @@ IN_USE = "Address already in use"
 def program() -> str:
     """Return the path of nginx; raise StackError where there is none, or an old one."""
     chosen = os.environ.get(PROGRAM_VARIABLE)
-    own = cache_folder() / "nginx" / "usr" / "sbin"
-    path = os.pathsep.join([os.environ.get("PATH", ""), *_FOLDERS, str(own)])
+    own = str(Path(sys.prefix) / "bin")  # where `make setup` puts the one of Debian's package
+    path = os.pathsep.join([os.environ.get("PATH", ""), *_FOLDERS, own])
     found = shutil.which(chosen or "nginx", path=path)
     if found is None:
         raise StackError(

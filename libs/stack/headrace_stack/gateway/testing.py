@@ -2,17 +2,21 @@
 
 import asyncio
 import contextlib
+import dataclasses
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headrace_stack.gateway.configuration import Layout
-from headrace_stack.gateway.nginx import prepare
-from headrace_stack.ports import HOST
+from headrace_stack.gateway.configuration import PRODUCTION, Layout
+from headrace_stack.gateway.nginx import embedded, prepare
+from headrace_stack.ports import HOST, free_port
 from headrace_stack.processes import allow_many_files, spawn
+from headrace_stack.services import SERVICES
 
+KINDS = ("embedded", "production")
 _START_SECONDS = 10.0
 _CHUNK = 1 << 16
 
@@ -133,3 +137,73 @@ async def running(layout: Layout, home: Path, port: int) -> AsyncIterator[Path]:
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait, 10)
+
+
+@dataclass
+class Bench:
+    """A gateway, and the service behind every path of it."""
+
+    port: int
+    service: RawService
+    service_port: int
+    log: Path
+
+    @property
+    def base(self) -> str:
+        """The base URL."""
+        return f"http://{HOST}:{self.port}"
+
+    async def raw(self, sent: bytes, seconds: float = 10.0) -> bytes:
+        """Send bytes on a connection of its own; what came until it was closed."""
+        reader, writer = await asyncio.open_connection(HOST, self.port)
+        writer.write(sent)
+        try:
+            return await asyncio.wait_for(reader.read(), seconds)
+        finally:
+            writer.close()
+
+
+def layout_of(kind: str, port: int, service_port: int, folder: Path) -> Layout:
+    """Return the layout of a stack or of production, with one service behind every path."""
+    ports = {service.name: service_port for service in SERVICES}
+    if kind == "embedded":
+        return embedded(port, ports)
+    # Only what a container would bring along is another: addresses, folders, the user.
+    user = ("user root;",) if os.geteuid() == 0 else ()
+    (folder / "hosts-own.conf").write_text("gateway.example.org 0;\n")
+    return dataclasses.replace(
+        PRODUCTION,
+        main=("daemon off;", *user, *PRODUCTION.main),
+        listen=f"{HOST}:{port}",
+        targets={name: f"{HOST}:{service_port}" for name in ports},
+        folder="",
+        resolver="",
+        include=str(folder),
+    )
+
+
+@asynccontextmanager
+async def bench_of(kind: str, folder: Path, handler: Handler) -> AsyncIterator[Bench]:
+    """Run a gateway of the `kind` before a service of `handler`."""
+    port, service_port = free_port(), free_port()
+    layout = layout_of(kind, port, service_port, folder)
+    async with (
+        serving(RawService(handler), service_port) as service,
+        running(layout, folder, port) as log,
+    ):
+        yield Bench(port, service, service_port, log)
+
+
+async def echo(asked: Asked) -> None:
+    """Answer with the request, as JSON."""
+    text = await asked.read_all()
+    body = json.dumps(
+        {"method": asked.method, "path": asked.path, "headers": asked.headers,
+         "bytes": asked.body, "text": text.decode("latin-1")}
+    ).encode()  # fmt: skip
+    await asked.answer(body if asked.method != "HEAD" else b"", "200 OK", "x-answer: yes")
+
+
+def request(method: str, path: str, *headers: str, host: str = f"{HOST}:1") -> bytes:
+    """Return the head of a request."""
+    return "\r\n".join([f"{method} {path} HTTP/1.1", f"Host: {host}", *headers, "", ""]).encode()
