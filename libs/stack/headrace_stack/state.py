@@ -1,7 +1,6 @@
 """What the supervisor writes down about a stack, and whether that supervisor still lives."""
 
 import sys
-import time
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from headrace_stack.paths import write_json
 from headrace_stack.processes import resident_bytes
-from headrace_stack.watchdog import STALE_SECONDS
+from headrace_stack.watchdog import STALE_SECONDS, silent_seconds
 
 Phase = Literal["starting", "up", "stopping", "down", "failed"]
 PartState = Literal["waiting", "starting", "ready", "not ready", "restarting", "failed", "stopped",
@@ -49,8 +48,6 @@ class State(BaseModel):
     supervisor_pid: int = 0
     supervisor_created: float = 0.0
     """With the pid: process ids are used again, so a pid alone may be a stranger's."""
-    beat: float | None = None
-    """When the supervisor's loop last moved, by `time.monotonic()`, which all processes share."""
     base_url: str = ""
     kafka: str = ""
     mlflow: str = ""
@@ -76,9 +73,9 @@ class State(BaseModel):
 
     def stale_seconds(self) -> float | None:
         """How long the supervisor has not moved, or None while it does."""
-        if self.beat is None or self.phase not in ("starting", "up"):
+        if self.phase not in ("starting", "up"):
             return None
-        silent = time.monotonic() - self.beat
+        silent = silent_seconds(Path(self.home))
         return silent if silent > STALE_SECONDS else None
 
     def write(self) -> None:

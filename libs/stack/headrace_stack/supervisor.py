@@ -1,7 +1,7 @@
 """The process that owns a stack: `python -m headrace_stack.supervisor --home HOME`.
 
 It starts everything that does not depend on another at once, keeps it running, writes `state.json`
-with a heartbeat, and stops all of it in order on SIGTERM or SIGINT. It serves nothing itself.
+and a heartbeat, and stops all of it in order on SIGTERM or SIGINT. It serves nothing itself.
 """
 
 import argparse
@@ -66,6 +66,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         began = time.monotonic()
+        watchdog.forget(self.home)  # of an earlier life
         self.state.write()
         tasks: list[asyncio.Task[None]] = []
         try:
@@ -201,9 +202,7 @@ class Supervisor:
         return ""
 
     def _changed(self) -> None:
-        # On a full disk the parts go on; the heartbeat fails too, so `status` says `hung`.
-        with contextlib.suppress(OSError):
-            self.state.write()
+        self.state.write()
 
     async def _wait_ready(self) -> bool:
         """True when all is ready, False when told to stop; StackError when it will not be."""
@@ -253,8 +252,7 @@ class Supervisor:
     async def _beat(self) -> None:
         while True:
             watchdog.arm()
-            self.state.beat = time.monotonic()
-            self.state.write()
+            watchdog.write_beat(self.home)
             await asyncio.sleep(watchdog.BEAT_SECONDS)
 
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:

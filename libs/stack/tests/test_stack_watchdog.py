@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -49,9 +48,13 @@ def test_status_does_not_believe_a_supervisor_that_does_not_move(
     me = psutil.Process()
     State(
         stack_id=stack_id(tmp_path), home=str(tmp_path), phase="up", supervisor_pid=me.pid,
-        supervisor_created=me.create_time(), beat=time.monotonic() - silent,
+        supervisor_created=me.create_time(),
         parts=[Part(name="ingest", kind="service", state="ready")],
     ).write()  # fmt: skip
+    watchdog.write_beat(tmp_path)
+    watchdog.write_beat(tmp_path)  # over the first
+    (note,) = tmp_path.glob("heartbeat")
+    note.write_text(str(float(note.read_text()) - silent))
     told = headrace(tmp_path, "status", "--json")
     assert told.returncode == (UNWATCHED if hung else 0), told.stderr
     report = json.loads(told.stdout)
