@@ -99,8 +99,15 @@ def _served(api: FastAPI) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def base() -> Iterator[str]:
-    with _served(_api()) as url:
-        yield url
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level)
+    # As a service does: structlog's own default draws a traceback with all locals, for seconds.
+    logs.configure("test", "INFO")
+    try:
+        with _served(_api()) as url:
+            yield url
+    finally:
+        root.handlers[:], root.level = before
 
 
 def _error(answer: httpx2.Response) -> dict[str, Any]:
