@@ -4,8 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from headrace_detect import UNLIMITED, Budget, OverBudget
@@ -18,6 +20,7 @@ from headrace_events.inference import (
     Message,
 )
 from headrace_events.workload import Guard, Manifest, Metadata, Spec
+from headrace_guardrails.app import build
 from headrace_guardrails.core import phrases_en, phrases_hu
 from headrace_guardrails.core.checks import injection, pii
 from headrace_guardrails.core.guard import CHECKS, Checking, judge_messages
@@ -29,6 +32,7 @@ from headrace_guardrails.core.window import held_from
 from headrace_guardrails.events import InputHandler
 from headrace_guardrails.metrics import broken_off
 from headrace_guardrails.pace import INLINE_CHARS
+from headrace_guardrails.settings import Settings
 
 SHORT, LONG = 8_000, 200_000
 PHRASES = phrases_en.PHRASES + phrases_hu.PHRASES
@@ -181,6 +185,29 @@ async def test_a_batch_lets_others_have_the_loop() -> None:
     started = time.perf_counter()
     stall = await longest_stall(lambda: handled("closed", long))
     assert stall < (time.perf_counter() - started) / 3
+
+
+@pytest.mark.parametrize("sign", ["@", "!", "illegal!", "0 1 "])
+async def test_the_largest_moderation_is_answered_and_others_meanwhile(
+    sign: str, tmp_path: Path
+) -> None:
+    """Each of the first three held the whole service for minutes."""
+    text = repeated(sign, LONG)
+    settings = Settings.model_validate(
+        {"database": {"url": f"sqlite+aiosqlite:///{tmp_path / 'service.db'}"}}
+    )
+    transport = httpx2.ASGITransport(app=build(settings).api)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://guard") as http:
+        body = {"input": text}
+        asked = asyncio.create_task(http.post("/v1/moderations", json=body, timeout=60))
+        others = 0
+        while not asked.done():
+            assert (await http.get("/healthz")).status_code == 200
+            others += 1
+            await asyncio.sleep(0.001)  # nothing in this process waits for a network
+        answer = (await asked).json()
+    assert answer["results"][0]["categories"]["length"]
+    assert others > 1
 
 
 def test_what_was_broken_off_is_counted() -> None:

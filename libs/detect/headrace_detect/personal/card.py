@@ -20,7 +20,9 @@ def find(text: PlainText, context: Context) -> Iterator[Finding]:
     for row in text.numbers:
         first = 0
         while first < len(row):
-            count = _groups_of_card(row, first, text, context)
+            size = row.sizes[first]
+            possible = size in (4, 8) or _FEWEST <= size <= _MOST
+            count = _groups_of_card(row, first, text, context) if possible else 0
             if count:
                 yield Finding("card", row.starts[first], row.ends[first + count - 1])
             first += count or 1
@@ -31,7 +33,7 @@ def _groups_of_card(row: Row, first: int, text: PlainText, context: Context) -> 
     size = row.size(first)
     if _FEWEST <= size <= _MOST:
         return int(_is_card(row, first, 1, text, context))
-    if size not in (4, 8) or (row.size(first - 1) == size and row.gap(first) in " -"):
+    if row.size(first - 1) == size and row.gap(first) in " -":
         return 0
     for sizes in _GROUPS:
         if row.shaped(first, sizes, " -") and _is_card(row, first, len(sizes), text, context):

@@ -8,16 +8,16 @@ from headrace_detect.text.bounds import closes, opens
 from headrace_detect.text.plain import PlainText
 
 # Sex and century, date of birth, serial number with the check digit.
-_GROUPS = ((11,), (1, 6, 4), (7, 4), (1, 10))
+_GROUPS = {11: ((11,),), 1: ((1, 6, 4), (1, 10)), 7: ((7, 4),)}  # by the first one's size
 
 
 def find(text: PlainText, context: Context) -> Iterator[Finding]:
     """Yield eleven digits with a plausible date and a right check digit."""
     for row in text.numbers:
         context.budget.check()
-        for first in range(len(row)):
-            for sizes in _GROUPS:
-                if row.size(first) != sizes[0] or not row.shaped(first, sizes, " -"):
+        for first, size in enumerate(row.sizes):
+            for sizes in _GROUPS.get(size, ()):
+                if not row.shaped(first, sizes, " -"):
                     continue
                 start, end = row.starts[first], row.ends[first + len(sizes) - 1]
                 if (

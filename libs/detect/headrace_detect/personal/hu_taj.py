@@ -17,7 +17,7 @@ def find(text: PlainText, context: Context) -> Iterator[Finding]:
     """Yield nine digits with a right check digit: three and three, or in one piece after `TAJ`."""
     for row in text.numbers:
         context.budget.check()
-        for number, size in enumerate(map(row.size, range(len(row)))):
+        for number, size in enumerate(row.sizes):
             if size == 9:
                 count = int(_is_named(text.text, row.starts[number]))
             elif size == 3:

@@ -12,10 +12,10 @@ def find(text: PlainText, context: Context) -> Iterator[Finding]:
     """Yield ten digits in one piece that begin with 8 and whose check digit is right."""
     for row in text.numbers:
         context.budget.check()
-        for number, start in enumerate(row.starts):
-            if row.size(number) != 10 or text.text[start] != "8":
+        for number, size in enumerate(row.sizes):
+            if size != 10 or text.text[row.starts[number]] != "8":
                 continue
-            end = row.ends[number]
+            start, end = row.starts[number], row.ends[number]
             if _is_valid(row.group(number)) and opens(text, start) and closes(text, end):
                 yield Finding("hu_tax_id", start, end)
 

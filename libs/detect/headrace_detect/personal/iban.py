@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
+from string import ascii_uppercase
 
 import re2
 from stdnum import iban, numdb
@@ -14,6 +15,11 @@ from headrace_detect.text.plain import PlainText
 _BEGINNING = re2.compile(r"[A-Za-z]{2} ?[0-9]{2}")
 _GROUP = 4  # letters at most in a group without a digit
 _LONGEST_GAP = 2
+# A letter is worth two digits (A is 10); what stands between groups is worth nothing.
+_VALUES = str.maketrans(
+    {letter: str(value) for value, letter in enumerate(ascii_uppercase, 10)} | {" ": "", "-": ""}
+)
+_COUNTRY_AND_CHECK = 6  # digits that the first four characters are worth
 
 
 def find(text: PlainText, context: Context) -> Iterator[Finding]:
@@ -33,6 +39,7 @@ def find(text: PlainText, context: Context) -> Iterator[Finding]:
         written = text.text[start:end]
         if (
             match[0][-2:] not in ("00", "01", "99")
+            and _has_check_digits(written)
             and _grouped_well(written)
             and iban.is_valid(written, check_country=False)
         ):
@@ -68,6 +75,12 @@ def _end(text: str, start: int, length: int) -> int:
     after = text[at : at + 1]
     joined = after == "-" and is_word(text[at + 1 : at + 2]) and not ending_at(text, at)
     return 0 if is_word(after) or joined else at
+
+
+def _has_check_digits(written: str) -> bool:
+    """ISO 7064 modulo 97: nine of ten candidates end here, at a tenth of the library's cost."""
+    digits = written.upper().translate(_VALUES)
+    return int(digits[_COUNTRY_AND_CHECK:] + digits[:_COUNTRY_AND_CHECK]) % 97 == 1
 
 
 def _grouped_well(written: str) -> bool:

@@ -51,61 +51,69 @@ def _at(
     row: Row, first: int, free: int, text: PlainText, context: Context
 ) -> tuple[int, int] | None:
     """The place where the number at group `first` begins, and how many groups it has."""
-    digits = row.group(first)
-    start = international_start(text.text, row.starts[first])
-    if start is not None and digits[0] != "0":
-        count = _international(row, first, "", context)
-        return (start, count) if count else None
-    if digits[0] == "0":
-        start = trunk_start(text.text, row.starts[first])
+    at = row.starts[first]
+    if text.text[at] == "0":
+        start = trunk_start(text.text, at)
+        count = 0 if start is None else _dialled(row, first, text, context)
+    else:
+        start = international_start(text.text, at)
         if start is None:
-            return None
-        count = _dialled(row, first, text, context)
-        return (start, count) if count else None
-    return _north_american(row, first, free, text)
+            return _north_american(row, first, free, text)
+        count = _international(row, first, "", context)
+    return (start, count) if start is not None and count else None
 
 
 def _lengths(row: Row, first: int, fewest: int, most: int) -> list[tuple[int, int]]:
     """(groups, digits) of the numbers that may begin here, the longest first."""
     found: list[tuple[int, int]] = []
     digits = 0
-    for number in range(first, len(row)):
-        digits += row.size(number)
+    for count, size in enumerate(row.sizes[first : first + most], 1):
+        digits += size
         if digits > most:
             break
         if digits >= fewest:
-            found.append((number - first + 1, digits))
+            found.append((count, digits))
     return found[::-1]
 
 
 def _international(row: Row, first: int, prefix: str, context: Context) -> int:
     """Groups of a number with its country; behind two zeros (`prefix`) it must be a valid one."""
     fewest, most = _FEWEST + len(prefix), _MOST + len(prefix)
-    for count, _ in _lengths(row, first, fewest, most):
+    lengths = _lengths(row, first, fewest, most)
+    written = row.digits(first, lengths[0][0])[len(prefix) :] if lengths else ""
+    if written[:1] in ("", "0"):
+        return 0
+    for count, digits in lengths:
         context.budget.check()
-        number = "+" + row.digits(first, count)[len(prefix) :]
-        if number[1] != "0" and (_is_valid(number, None) if prefix else _is_possible(number)):
+        number = "+" + written[: digits - len(prefix)]
+        if _is_valid(number, None) if prefix else _is_possible(number):
             return count
     return 0
 
 
 def _dialled(row: Row, first: int, text: PlainText, context: Context) -> int:
     """Groups of a number behind 00, 06 or 0."""
-    head = (row.group(first) + row.group(min(first + 1, len(row) - 1)))[:2]
-    if head == "00":
-        if len(row.group(first)) > _LONGEST_WORD and _is_of_something(text.text, row.starts[first]):
-            return 0
-        return _international(row, first, "00", context)
+    head = row.digits(first, min(3, len(row) - first))[:3]
+    if head[:2] == "00":
+        return _international(row, first, "00", context) if head != "000" else 0
     if _is_date(row, first):
         return 0
-    if head == "06":
-        for count, digits in _lengths(row, first, *_HUNGARIAN):
-            context.budget.check()
-            if _grouped_as_hungarian(row, first, count, digits) and _is_valid(
-                row.digits(first, count), "HU"
-            ):
-                return count
-    if row.size(first) == 1:
+    count = _hungarian(row, first, context) if head[:2] == "06" else 0
+    return count or _british(row, first, text, context)
+
+
+def _hungarian(row: Row, first: int, context: Context) -> int:
+    for count, digits in _lengths(row, first, *_HUNGARIAN):
+        context.budget.check()
+        if _grouped_as_hungarian(row, first, count, digits) and _is_valid(
+            row.digits(first, count), "HU"
+        ):
+            return count
+    return 0
+
+
+def _british(row: Row, first: int, text: PlainText, context: Context) -> int:
+    if row.sizes[first] == 1:
         return 0
     for count, _ in _lengths(row, first, *_BRITISH):
         context.budget.check()
@@ -144,9 +152,11 @@ def _grouped_as_british(row: Row, first: int, count: int, text: PlainText) -> bo
 
 def _north_american(row: Row, first: int, free: int, text: PlainText) -> tuple[int, int] | None:
     """(212) 736-5000, 1-212-736-5000: ten bare digits are most often something else."""
+    if row.sizes[first] not in (1, 3):
+        return None
     lead = int(row.group(first) == "1" and row.gap(first + 1) in _BEFORE_AREA)
     area = first + lead
-    if [row.size(number) for number in range(area, area + 3)] != [3, 3, 4]:
+    if row.sizes[area : area + 3] != [3, 3, 4]:
         return None
     if row.gap(area + 1) not in _AFTER_AREA or row.gap(area + 2) not in (" ", ".", "-"):
         return None

@@ -9,6 +9,8 @@ _LONGEST_GAP = 3
 def international_start(text: str, first_digit: int) -> int | None:
     """Where the plus (or a bracket around it) stands that belongs to this digit; None without."""
     at = first_digit - 1
+    if at < 0 or not (text[at] == "+" or text[at] in _SIGNS):
+        return None
     lowest = max(0, first_digit - 1 - _LONGEST_GAP)
     while at >= lowest and text[at] in _SIGNS:
         at -= 1

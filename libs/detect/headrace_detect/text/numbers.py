@@ -11,7 +11,7 @@ _ROW = re2.compile(r"[0-9](?:[ ().\-/]{0,4}[0-9]){6,}")
 class Row:
     """Groups of digits that stand next to each other, with signs between them."""
 
-    __slots__ = ("ends", "starts", "text")
+    __slots__ = ("ends", "sizes", "starts", "text")
 
     def __init__(self, text: str, start: int, end: int) -> None:
         self.text = text
@@ -25,6 +25,7 @@ class Row:
             self.ends.append(at)
             while at < end and not text[at].isdigit():
                 at += 1
+        self.sizes = [end - start for start, end in zip(self.starts, self.ends, strict=True)]
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -35,7 +36,7 @@ class Row:
 
     def size(self, number: int) -> int:
         """How many digits a group has; 0 if there is no such group."""
-        return self.ends[number] - self.starts[number] if 0 <= number < len(self.starts) else 0
+        return self.sizes[number] if 0 <= number < len(self.sizes) else 0
 
     def digits(self, first: int, count: int) -> str:
         """The digits of `count` groups in one piece."""
@@ -53,14 +54,9 @@ class Row:
 
     def shaped(self, first: int, sizes: tuple[int, ...], gaps: str) -> bool:
         """Whether the groups from `first` have these sizes, with one of `gaps` between them."""
-        if first + len(sizes) > len(self.starts):
+        if tuple(self.sizes[first : first + len(sizes)]) != sizes:
             return False
-        for offset, size in enumerate(sizes):
-            if self.size(first + offset) != size:
-                return False
-            if offset and self.gap(first + offset) not in gaps:
-                return False
-        return True
+        return all(self.gap(number) in gaps for number in range(first + 1, first + len(sizes)))
 
 
 def rows(text: str) -> Iterator[Row]:

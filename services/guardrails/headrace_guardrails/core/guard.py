@@ -12,7 +12,7 @@ from headrace_guardrails.core.policy import CheckName, Policy, Stage
 from headrace_guardrails.core.verdict import OVER_BUDGET, Check, Verdict
 
 # CPU seconds of each check for all texts of one request. An ordinary request takes a thousandth of
-# it; the worst text of 8,000 characters that we know, a fifth.
+# it; the worst text of 8,000 characters that we know, a tenth.
 CHECK_SECONDS = 0.25
 
 CHECKS: dict[CheckName, Check] = {

@@ -25,9 +25,10 @@ _LOOKALIKES = str.maketrans(
     }
 )  # fmt: skip
 _LEET = str.maketrans("013457@$!|", "oieastasil")
-# A piece of text that holds a digit or sign of leet; it is a word of leet if it has letters too,
-# as 1gn0r3 and p@$$w0rd do.
-_LEET_PIECE = compiled(r"[\pL\pN_]*[013457@$!|][\pL\pN_@$!|]*")
+# A word that mixes letters with digits or signs, as 1gn0r3 and p@$$w0rd do: whole, in either order.
+_IN_WORD = r"[\pL\pN_@$!|]*"
+_SIGN = r"[013457@$!|]"
+_LEET_WORD = compiled(f"{_IN_WORD}(?:[a-z]{_IN_WORD}{_SIGN}|{_SIGN}{_IN_WORD}[a-z]){_IN_WORD}")
 _SHORTEST_LEET = 3
 _SPELLED = compiled(r"(?:[a-z][ .\-_*+|/]{1,2}){4,}[a-z]")
 _FEWEST_SPELLED = 5
@@ -80,10 +81,9 @@ def variants(text: str) -> list[str]:
 def _without_leet(folded: str) -> str:
     parts: list[str] = []
     at = 0
-    for start, end in spans(_LEET_PIECE, folded):
-        piece = folded[start:end]
-        if len(piece) >= _SHORTEST_LEET and not _LETTERS.isdisjoint(piece):
-            parts += [folded[at:start], piece.translate(_LEET)]
+    for start, end in spans(_LEET_WORD, folded):
+        if end - start >= _SHORTEST_LEET:
+            parts += [folded[at:start], folded[start:end].translate(_LEET)]
             at = end
     return "".join([*parts, folded[at:]]) if parts else folded
 
