@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -15,6 +15,15 @@ _LOG = structlog.get_logger(__name__)
 _FIRST_WAIT_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 5.0  # Kafka may be back at any moment, and somebody waits for an answer
 _PATIENCE_SECONDS = 3.0  # a broker that is restarted is no reason to send traffic elsewhere
+
+
+class SomeHeld(Exception):
+    """Of a batch these records are left; the others have their outcomes and need no more work."""
+
+    def __init__(self, records: Sequence[Any], cause: Exception) -> None:
+        super().__init__(type(cause).__name__)
+        self.records = records
+        self.cause = cause
 
 
 class Lane:
@@ -56,6 +65,9 @@ class Lane:
                     if task is None or task.cancelling():
                         raise
                     self._hold(me, error)
+                except SomeHeld as error:
+                    records = error.records
+                    self._hold(me, error.cause)
                 except Exception as error:  # noqa: BLE001 - a lane outlives whatever it meets
                     self._hold(me, error)
                 if await self._ended_within(wait):

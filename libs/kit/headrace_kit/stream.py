@@ -11,7 +11,8 @@ from opentelemetry.trace import Span
 
 from headrace_events import Event, EventData, parse
 from headrace_kit import telemetry
-from headrace_kit.dead_letters import DeadLetters
+from headrace_kit.dead_letters import DeadLetterLimitExceeded, DeadLetters
+from headrace_kit.held import SomeHeld
 from headrace_kit.metrics import EVENTS_HANDLED, HANDLER_SECONDS
 from headrace_kit.refusals import is_too_large
 from headrace_kit.retries import RetryPolicy
@@ -110,14 +111,33 @@ class Stream:
     ) -> None:
         """Handle what is good while the broker takes the dead letters; both to their end."""
 
-        async def bury() -> None:
-            for record, error in poison:
-                await self._dead_letters.write(record, error, attempts=1)
+        left: list[ConsumerRecord[Any, Any]] = []
 
-        work = [bury(), self._handle(events, records)] if events else [bury()]
-        for result in await asyncio.gather(*work, return_exceptions=True):
-            if isinstance(result, BaseException):
+        async def bury() -> None:
+            for number, (record, error) in enumerate(poison):
+                try:
+                    await self._dead_letters.write(record, error, attempts=1)
+                except Exception:
+                    left.extend(record for record, _ in poison[number:])
+                    raise
+
+        async def handle() -> None:
+            try:
+                if events:
+                    await self._handle(events, records)
+            except Exception:
+                left.extend(records)
+                raise
+
+        results = await asyncio.gather(bury(), handle(), return_exceptions=True)
+        failed = [result for result in results if isinstance(result, Exception)]
+        for result in results:
+            ends = isinstance(result, DeadLetterLimitExceeded) or result not in failed
+            if ends and isinstance(result, BaseException):
                 raise result
+        for error in failed:
+            # What is done is not done again each time that the rest is tried.
+            raise SomeHeld(left, error) from error
 
     async def _handle(
         self, events: list[Event[Any]], records: list["ConsumerRecord[Any, Any]"]
