@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from headrace_stack import ray_head
+
 ROOT = Path(__file__).parents[2]
 ODD = "űr tár %1 #2"
 MANIFEST = """\
@@ -97,8 +99,7 @@ def test_the_stack_makes_a_dataset_and_comes_up_again(clone: Clone) -> None:
     status = json.loads(clone.headrace("status", "--json").stdout)
     home = clone.folder.resolve() / ".headrace"
     assert status["home"] == str(home)
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(home / "ray" / "token")}
-    worked = clone.run("-c", RAY_TASK, RAY_AT=status["ray"], **token)
+    worked = clone.run("-c", RAY_TASK, RAY_AT=status["ray"], **ray_head.environment(home))
     assert worked.stdout.strip().endswith("42"), worked.stderr[-2000:]
     assert (home / "storage" / "datasets" / "anywhere" / "_delta_log").is_dir()
 

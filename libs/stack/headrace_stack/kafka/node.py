@@ -40,7 +40,18 @@ class KafkaNode:
 
     def prepare(self) -> list[str]:
         """Choose ports, write the configuration, format the data once; the command to run."""
+        # Kafka takes its setting for a list at each comma, Java its own at each colon.
+        if "," in str(self.folder):
+            raise StackError(
+                f"Kafka's data cannot lie in {self.folder}: its path has a comma. Choose another "
+                "folder with HEADRACE_HOME."
+            )
         java, jars = find_java(), ensure_jars()
+        if ":" in str(jars):
+            raise StackError(
+                f"Java cannot load Kafka from {jars}: its path has a colon. Choose another folder "
+                "with HEADRACE_CACHE."
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = self._choose_port()
         data = self.folder / "data"
