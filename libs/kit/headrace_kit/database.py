@@ -1,5 +1,6 @@
 """A service's database: its own tables and the chassis' (outbox, inbox, jobs, workloads)."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -30,7 +31,9 @@ from headrace_kit.additions import create_and_add
 
 def sqlite_url(file: Path, driver: str = "sqlite+aiosqlite") -> str:
     """Return SQLAlchemy's URL of a file, whatever letters its path has: `%`, `#`, `?`, a space."""
-    return f"{driver}:///{quote(str(file.absolute()))}"
+    # Only what SQLAlchemy reads as something else: MLflow makes the folder that the URL shows.
+    path = re.sub(r"%(?=[0-9A-Fa-f]{2})|\?", lambda found: quote(found[0]), str(file.absolute()))
+    return f"{driver}:///{path}"
 
 
 class UtcDateTime(TypeDecorator[datetime]):

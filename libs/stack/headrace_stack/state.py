@@ -1,5 +1,6 @@
 """What the supervisor writes down about a stack, and whether that supervisor still lives."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Literal
@@ -87,7 +88,8 @@ class State(BaseModel):
         try:
             write_json(Path(self.home) / STATE_FILE, self.model_dump())
         except OSError as error:
-            sys.stderr.write(f"{STATE_FILE} is not written: {error.strerror}\n")
+            with contextlib.suppress(OSError):  # the log lies on the same full disk
+                sys.stderr.write(f"{STATE_FILE} is not written: {error.strerror}\n")
 
 
 def read_state(home: Path) -> State | None:

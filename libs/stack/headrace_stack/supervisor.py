@@ -155,7 +155,8 @@ class Supervisor:
             try:
                 return await work()
             except Exception:  # noqa: BLE001 - a full disk, say: later it may go well
-                traceback.print_exc()
+                with contextlib.suppress(OSError):  # the log lies on the same full disk
+                    traceback.print_exc()
                 await asyncio.sleep(AGAIN_SECONDS)
 
     def _command(self, planned: Planned) -> Callable[[], Awaitable[list[str]]]:
