@@ -107,6 +107,7 @@ def test_a_place_that_cannot_be_used_is_named(
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(900)
 def test_a_disk_that_fills_up_loses_nothing_and_says_so(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 160) as disk:
         stack = RunningStack(disk / ".headrace")
