@@ -31,6 +31,8 @@ class Sampling:
 
 
 GREEDY = Sampling()
+# Below it the most likely token is the only one; dividing by it would leave what a float can hold.
+_COLDEST = 1e-6
 
 
 def next_tokens(
@@ -49,7 +51,10 @@ def next_tokens(
 def _sample(logits: "torch.Tensor", sampling: Sampling, random: "torch.Generator") -> int:
     import torch
 
-    probabilities, order = (logits / sampling.temperature).softmax(-1).sort(descending=True)
+    # Distances from the most likely one are never above 0: no temperature, however small, makes an
+    # infinity of them that is not a number next, and fails the batch of everybody else.
+    scaled = (logits - logits.max()) / max(sampling.temperature, _COLDEST)
+    probabilities, order = scaled.softmax(-1).sort(descending=True)
     # Keep the smallest set that reaches top_p; the most likely token always stays.
     outside = probabilities.cumsum(-1) - probabilities >= sampling.top_p
     outside[0] = False
