@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from headrace_models.errors import ModelError
+from headrace_models.errors import ConversationRefused, ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -59,7 +59,8 @@ def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase") ->
     """The prompt for the assistant's next turn, as text.
 
     ChatML where the tokenizer knows it (many such templates would add a system prompt of their
-    own), else the tokenizer's template, else plain `User:` / `Assistant:` lines.
+    own), else the tokenizer's template, else plain `User:` / `Assistant:` lines. Raises
+    ConversationRefused where the template takes no such turns.
     """
     clean = [
         {"role": message["role"], "content": _inert(message["content"], tokenizer)}
@@ -69,9 +70,24 @@ def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase") ->
         turns = [f"{_START}{turn['role']}\n{turn['content']}{_END}\n" for turn in clean]
         return "".join(turns) + f"{_START}assistant\n"
     if tokenizer.chat_template:
-        return str(tokenizer.apply_chat_template(clean, tokenize=False, add_generation_prompt=True))
+        return _templated(clean, tokenizer)
     turns = [f"{turn['role'].capitalize()}: {turn['content']}\n" for turn in clean]
     return "".join(turns) + "Assistant: "
+
+
+def _templated(messages: list[dict[str, str]], tokenizer: "PreTrainedTokenizerBase") -> str:
+    import jinja2
+
+    try:
+        return str(
+            tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        )
+    except jinja2.TemplateError:
+        # Its message is the template's own, and may hold what somebody wrote.
+        raise ConversationRefused(
+            "the model's chat template does not take these turns: some models know no system turn, "
+            "and want user and assistant in turns"
+        ) from None
 
 
 def render_ids(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase") -> list[int]:

@@ -13,5 +13,9 @@ class PromptTooLongError(ModelError):
     """A prompt and its answer do not fit into the model's context."""
 
 
+class ConversationRefused(ModelError):
+    """The model's chat template does not take a conversation of these turns."""
+
+
 class ArtefactError(ModelError):
     """An artefact cannot be fetched, or is not the one that was promised."""

@@ -102,13 +102,18 @@ class Replica:
     def _answer(
         self, adapter: Adapter | None, batch: Sequence[Prompt], cancelled: Callable[[], bool]
     ) -> Iterator[Piece]:
+        from headrace_models.errors import ConversationRefused
         from headrace_models.generation import GenerationRequest, stream
         from headrace_models.sampling import Sampling
 
         rows: list[int] = []
         requests: list[GenerationRequest] = []
         for row, prompt in enumerate(batch):
-            ids = self._prompt_ids(prompt)
+            try:
+                ids = self._prompt_ids(prompt)
+            except ConversationRefused as error:
+                yield Piece(row, "", refused=str(error))
+                continue
             room = self._context() - len(ids)
             if room < 1:
                 refused = f"the prompt has {len(ids)} tokens, the context is {self._context()}"
