@@ -9,6 +9,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from headrace_kit.problems import problem
 
 _TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+# Bytes of a refused body that are read and thrown away: a server that answers and closes while the
+# body still comes resets the connection, and client or proxy sees that instead of the answer. As
+# much as the gateway lets through; of more nothing is read.
+_MOST_DRAINED = 16 * 1024 * 1024
 
 
 class BodyLimits:
@@ -45,8 +49,12 @@ class LimitBody:
             await answer(scope, receive, send)
             return
         limit = self._limits.of(scope["path"])
-        declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared[:20]) > limit:
+        headers = Headers(scope=scope)
+        declared = _declared(headers)
+        if declared > limit:
+            # A client that asks first ("expect: 100-continue") has not begun to send.
+            if declared <= _MOST_DRAINED and "expect" not in headers:
+                await _drain(receive)
             answer = problem(
                 _TOO_LARGE, _words(limit), code="body_too_large", headers={"connection": "close"}
             )
@@ -64,6 +72,20 @@ class LimitBody:
             return message
 
         await self._app(scope, count, send)
+
+
+def _declared(headers: Headers) -> int:
+    """The body's length as its sender has it, 0 where he does not say."""
+    declared = headers.get("content-length", "")
+    return int(declared[:20]) if declared.isdecimal() else 0
+
+
+async def _drain(receive: Receive) -> None:
+    """Read the body to its end, piece by piece; keep nothing."""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return
 
 
 def _words(limit: int) -> str:

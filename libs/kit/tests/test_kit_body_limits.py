@@ -1,11 +1,15 @@
 """Bodies are refused at their bound, before they are read, parsed or spooled."""
 
+import http.client
+import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from threading import Thread
 from typing import Annotated, Any
 
 import httpx2
 import pytest
+import uvicorn
 from fastapi import Body, FastAPI, File, Request, UploadFile
 
 from headrace_kit.body_limits import BodyLimits
@@ -114,3 +118,33 @@ async def test_a_form_is_refused_before_it_is_spooled(
 async def test_a_zero_in_the_target_is_refused(client: httpx2.AsyncClient, path: str) -> None:
     assert "binary zero" in _problem(await client.get(path), 400)
     assert (await client.get(path.replace("%00", "%20"))).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[int]:
+    """The port of the app behind the real server."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(_api(), log_config=None, access_log=False))
+    thread = Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    yield listening.getsockname()[1]
+    server.should_exit = True
+    thread.join(10)
+    listening.close()
+
+
+@pytest.mark.parametrize("size", [LIMIT + 1, 2_400_000, 8_000_000])
+def test_whoever_sends_too_much_gets_the_answer_and_no_reset(served: int, size: int) -> None:
+    """It was answered and closed while the body still came: behind the gateway a 502."""
+    for _ in range(5):
+        connection = http.client.HTTPConnection("127.0.0.1", served, timeout=20)
+        connection.request("POST", "/notes", body=b"x" * size)
+        assert connection.getresponse().status == 413
+        connection.close()
+
+
+def test_of_what_is_far_too_large_nothing_is_read(served: int) -> None:
+    with socket.create_connection(("127.0.0.1", served), timeout=20) as client_socket:
+        head = f"POST /notes HTTP/1.1\r\nHost: a\r\nContent-Length: {10**12}\r\n\r\n"
+        client_socket.sendall(head.encode())
+        assert b" 413 " in client_socket.recv(1000)
