@@ -48,7 +48,8 @@ def letters_of(
     if isinstance(record, UnreadableRecord):
         yield Letter(_place(origin), None, _named({**origin, "omitted": "value"}))
         return
-    yield Letter(record.key, record.value, [*headers, *_named(origin)])
+    bare = record.key is None and record.value is None
+    yield Letter(_place(origin) if bare else record.key, record.value, [*headers, *_named(origin)])
     if record.value is not None:
         origin["value_bytes"] = str(len(record.value))
         origin["value_sha256"] = hashlib.sha256(record.value).hexdigest()

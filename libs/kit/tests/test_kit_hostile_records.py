@@ -347,6 +347,24 @@ async def test_what_is_too_large_to_be_set_aside_whole_blocks_nothing(lane, log,
     assert dict(wide.headers)["ce_subject"] == b"wide"
 
 
+@pytest.mark.parametrize("headers", [[], [("app", b"1")]])
+async def test_a_record_with_neither_key_nor_value_blocks_nothing(lane, log, headers) -> None:
+    since, partition = await log.ends(lane), TopicPartition(TOPIC, 0)
+    await log.send(lane.event("before"))
+    # Other clients send such a record; aiokafka's `send` does not.
+    sent = await log.producer._message_accumulator.add_message(
+        partition, None, None, 10, timestamp_ms=None, headers=headers
+    )
+    offset = (await sent).offset
+    await log.send(lane.event("after"))
+    async with lane.service.running():
+        (letter,) = await log.letters(since, offset)
+        await until(lambda: lane.handled == ["before", "after"])
+        assert all(lane.service.readiness().values())
+    assert letter.value is None and dict(headers).items() <= dict(letter.headers).items()
+    assert origin(letter)["error"] == "InvalidEvent" and "omitted" not in origin(letter)
+
+
 async def test_a_record_that_cannot_be_set_aside_is_held_and_named(lane, log, monkeypatch) -> None:
     since = await log.ends(lane)
     letters = lane.service._dead_letters
