@@ -154,7 +154,8 @@ def _is_timestamp(value: Any) -> bool:
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
         return False
     try:
-        datetime.fromisoformat(value.upper())
-    except ValueError:
+        # In UTC too: an hour before the year 1 is no moment that a database could keep.
+        datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
         return False
     return True

@@ -135,6 +135,8 @@ def test_wrong_versions_and_attribute_types_are_refused() -> None:
         load(parse(*_structured(event, data="text")))
     with pytest.raises(InvalidEvent, match="time is not an RFC 3339"):
         parse(event.headers() | {"ce_time": "yesterday"}, event.body())
+    with pytest.raises(InvalidEvent, match="deadline is not an RFC 3339"):
+        parse(event.headers() | {"ce_deadline": "0001-01-01T00:00:00+14:00"}, event.body())
 
 
 @pytest.mark.parametrize(

@@ -37,10 +37,16 @@ def sqlite_url(file: Path, driver: str = "sqlite+aiosqlite") -> str:
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A timestamp that stays aware of UTC in SQLite too, which forgets time zones."""
+    """A timestamp in UTC, in SQLite too, which keeps what a clock shows and forgets its zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: object) -> datetime | None:
+        """Turn what another clock shows (events of others may say +02:00) into UTC."""
+        if value is None or value.tzinfo in (None, UTC):
+            return value
+        return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: object) -> datetime | None:
         """Give the zone back that SQLite dropped."""

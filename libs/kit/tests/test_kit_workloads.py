@@ -1,6 +1,6 @@
 """The newest manifest holds, in whatever order they come."""
 
-from datetime import timedelta
+from datetime import timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -60,3 +60,18 @@ async def test_an_older_manifest_that_comes_late_does_not_win(service: Service) 
     third = applied("third").model_copy(update={"time": second.time})
     await control.replay(third)
     assert newest[-1] == ("third", True)
+
+
+@pytest.mark.parametrize("hours", [-7, 2])
+async def test_the_clock_of_another_time_zone_decides_nothing(service: Service, hours: int) -> None:
+    """A tool that is not ours may write `+02:00`, as RFC 3339 has it."""
+    abroad = timezone(timedelta(hours=hours))
+    first, second, third = applied("first"), applied("second"), applied("third")
+    second = second.model_copy(update={"time": first.time + timedelta(minutes=1)})
+    third = third.model_copy(update={"time": first.time + timedelta(minutes=2)})
+    local = second.model_copy(update={"time": second.time.astimezone(abroad)})
+    control = service.replayable.control
+    for event, owner in ((local, "second"), (first, "second"), (third, "third")):
+        await control.replay(event)
+        held = service.workloads.get("support-intents")
+        assert held is not None and held.metadata.owner == owner
