@@ -1,11 +1,23 @@
 """The log files of the parts: kept small, and read for the user."""
 
+import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 MAX_BYTES = 20 * 1024 * 1024
 TAIL_BYTES = 256 * 1024
+
+
+def note(text: str) -> None:
+    """Write to this process's own log, if it can be written.
+
+    The supervisor's lies on the disk that may be full: a note must not end what it is about.
+    """
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text if text.endswith("\n") else f"{text}\n")
+        sys.stderr.flush()
 
 
 def log_file(home: Path, name: str) -> Path:

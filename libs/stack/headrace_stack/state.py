@@ -1,13 +1,12 @@
 """What the supervisor writes down about a stack, and whether that supervisor still lives."""
 
-import contextlib
-import sys
 from pathlib import Path
 from typing import Literal
 
 import psutil
 from pydantic import BaseModel, Field, ValidationError
 
+from headrace_stack import logs
 from headrace_stack.paths import write_json
 from headrace_stack.processes import resident_bytes
 from headrace_stack.watchdog import STALE_SECONDS, silent_seconds
@@ -82,14 +81,12 @@ class State(BaseModel):
     def write(self) -> None:
         """Replace the state file in the home, in one step.
 
-        Where that is impossible the log says why and the last file stays: a note must not end
-        what it is about.
+        Where that is impossible the log says why and the last file stays.
         """
         try:
             write_json(Path(self.home) / STATE_FILE, self.model_dump())
         except OSError as error:
-            with contextlib.suppress(OSError):  # the log lies on the same full disk
-                sys.stderr.write(f"{STATE_FILE} is not written: {error.strerror}\n")
+            logs.note(f"{STATE_FILE} is not written: {error.strerror}")
 
 
 def read_state(home: Path) -> State | None:

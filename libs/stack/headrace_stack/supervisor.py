@@ -85,10 +85,10 @@ class Supervisor:
         except StackError as error:
             self.state.error = str(error)
         except OSError as error:
-            traceback.print_exc()
+            logs.note(traceback.format_exc())
             self.state.error = in_words(error)
         except Exception:  # noqa: BLE001 - whatever it was, nothing may be left running
-            traceback.print_exc()
+            logs.note(traceback.format_exc())
             self.state.error = (
                 f"The supervisor failed; see {logs.log_file(self.home, 'supervisor')}"
             )
@@ -155,8 +155,7 @@ class Supervisor:
             try:
                 return await work()
             except Exception:  # noqa: BLE001 - a full disk, say: later it may go well
-                with contextlib.suppress(OSError):  # the log lies on the same full disk
-                    traceback.print_exc()
+                logs.note(traceback.format_exc())
                 await asyncio.sleep(AGAIN_SECONDS)
 
     def _command(self, planned: Planned) -> Callable[[], Awaitable[list[str]]]:

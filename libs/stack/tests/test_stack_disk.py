@@ -1,6 +1,8 @@
 """A full disk, a home that cannot be written, no home: it works, or a sentence says what to do."""
 
+import asyncio
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -11,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from headrace_stack import supervisor
 from headrace_stack.disk import complaint
+from headrace_stack.plan import Options
 from headrace_stack.state import State, read_state
+from headrace_stack.supervisor import Supervisor
 from headrace_stack.testing import RunningStack
 
 MIB = 1024 * 1024
@@ -77,6 +82,33 @@ def test_a_state_that_cannot_be_written_leaves_the_last_one_and_ends_nobody(
         assert complaint(disk).startswith(f"The disk that holds {disk} is full")
         last = read_state(disk)
         assert last is not None and last.phase == "up"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+async def test_what_cannot_even_be_logged_ends_no_work_of_the_supervisor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log lies on the disk that is full."""
+    monkeypatch.setattr(supervisor, "AGAIN_SECONDS", 0.01)
+    tries = 0
+
+    async def life() -> None:
+        nonlocal tries
+        tries += 1
+        State(stack_id="x", home=f"{UNWRITABLE}/home").write()
+        if tries < 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with open("/dev/full", "w", buffering=1) as full:  # noqa: ASYNC230, PTH123 - a device
+        monkeypatch.setattr(sys, "stderr", full)
+        try:
+            watched = Supervisor(Options(home=tmp_path))._again(life)
+            await asyncio.wait_for(watched, 10)
+        finally:
+            monkeypatch.undo()
+            with contextlib.suppress(OSError):
+                full.close()
+    assert tries == 3
 
 
 def test_up_on_a_full_disk_starts_nothing_and_says_so(tmp_path: Path) -> None:
