@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+import re2
+
 from headrace_detect.finding import Finding
 from headrace_detect.search import Context
-from headrace_detect.text.bounds import ending_at, is_word
+from headrace_detect.text.bounds import is_word
 from headrace_detect.text.plain import PlainText
 
 # Lengths as RFC 5321 and 1035 bound them, so that the time for each at sign is bounded too.
@@ -13,6 +15,7 @@ _LONGEST_DOMAIN = 255
 _LONGEST_LABEL = 63
 _LONGEST_TLD = 24
 _LOCAL_SIGNS = "._%+'-"
+_PUNYCODE = re2.compile(r"(?i)xn--[a-z0-9-]{1,58}[a-z0-9]$")
 
 
 def find(text: PlainText, context: Context) -> Iterator[Finding]:
@@ -31,35 +34,54 @@ def find(text: PlainText, context: Context) -> Iterator[Finding]:
 
 
 def _local_start(text: str, at: int) -> int | None:
-    """Where the name before the at sign begins; None if there is none or it is too long."""
+    """Where the name before the at sign begins; None if there is none.
+
+    Of a run longer than a name can be (a form's dotted line before it) the last piece is taken.
+    """
     start = at
-    while start > 0 and (is_word(text[start - 1]) or text[start - 1] in _LOCAL_SIGNS):
+    lowest = max(0, at - _LONGEST_LOCAL)
+    while start > lowest and (is_word(text[start - 1]) or text[start - 1] in _LOCAL_SIGNS):
+        if text[start - 1] == "." == text[start : start + 1]:
+            break  # no name has two dots in a row
         start -= 1
-        if at - start > _LONGEST_LOCAL:
-            return None
     while start < at and text[start] in "'.-%+":  # a quotation mark, a bullet
         start += 1
     return start if start < at else None
 
 
 def _domain_end(text: str, start: int) -> int | None:
-    """Where the domain ends; None if it is none. Cut before a Hungarian ending."""
+    """Where the domain ends; None if it is none.
+
+    What follows a whole domain is not part of it, and makes it none the less an address: an
+    ending (-ra, -RA), three dots, the number of the next sentence.
+    """
     end = start
+    found: int | None = None
+    labels = 0
     last = min(len(text), start + _LONGEST_DOMAIN)
-    while end < last and (is_word(text[end]) or text[end] in ".-"):
+    while end < last:
+        label = end
+        while end < last and (is_word(text[end]) or text[end] == "-"):
+            end += 1
+        if labels:
+            found = _top_end(text, label, end) or found
+        if not _is_label(text[label:end]) or text[end : end + 1] != ".":
+            break
+        labels += 1
         end += 1
-    if end < len(text) and is_word(text[end]):
-        return None  # longer than a domain can be
-    while end > start and text[end - 1] in ".-_":
-        end -= 1
-    *labels, top = text[start:end].split(".")
-    if not labels or not all(map(_is_label, labels)):
+    return found
+
+
+def _top_end(text: str, start: int, end: int) -> int | None:
+    """Where the letters of a top-level domain end that begins here; None if there is none."""
+    if _PUNYCODE.match(text[start:end]):
+        return end
+    at = start
+    while at < end and text[at].isalpha():
+        at += 1
+    if not 2 <= at - start <= _LONGEST_TLD:
         return None
-    letters = top.split("-", 1)[0]
-    if not (2 <= len(letters) <= _LONGEST_TLD and letters.isalpha()):
-        return None
-    short = end - len(top) + len(letters)
-    return short if short == end or ending_at(text, short) else None
+    return at if at == end or text[at] in "-_" else None
 
 
 def _is_label(label: str) -> bool:

@@ -31,12 +31,17 @@ def find(text: PlainText, context: Context) -> Iterator[Finding]:
 
 
 def _stands_alone(row: Row, first: int, text: PlainText) -> bool:
-    """Three groups of three with no fourth beside them, and no amount."""
+    """Three groups of three that are no part of a longer amount, and no amount of something.
+
+    A group of another size after them is not of the same number: a year, a phone.
+    """
     if not row.shaped(first, (3, 3, 3), " -"):
         return False
-    if first and row.gap(first) in " -":
+    if _is_named(text.text, row.starts[first]):
+        return True
+    if first and row.gap(first) in " -" and row.size(first - 1) <= 3:
         return False
-    if first + 3 < len(row) and row.gap(first + 3) in " -":
+    if row.size(first + 3) == 3 and row.gap(first + 3) in " -":
         return False
     return not is_amount(text, row.starts[first], row.ends[first + 2])
 

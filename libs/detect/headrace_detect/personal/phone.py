@@ -8,13 +8,17 @@ import phonenumbers
 from headrace_detect.finding import Finding
 from headrace_detect.personal.phone_prefix import international_start, trunk_start
 from headrace_detect.search import Context
-from headrace_detect.text.bounds import is_word
+from headrace_detect.text.bounds import closes, is_amount, is_word
 from headrace_detect.text.numbers import Row
 from headrace_detect.text.plain import PlainText
 
 _FEWEST, _MOST = 7, 15  # E.164, with the country code
 _HUNGARIAN = (10, 11)  # 06, then eight digits, or nine of a mobile phone
 _BRITISH = (10, 11)
+_MOBILE = ("20", "30", "31", "50", "70")
+_LONGEST_AREA = 2
+# Groups after the area code, and the signs that may set it apart of a mobile phone's.
+_IN_SHORT = (((3, 4), "/-"), ((7,), "/"), ((3, 2, 2), "/-"), ((3, 3), "/"))
 _LAST_BRITISH_GROUP = (3, 4, 6)
 # Words that say of a bare row of digits that it is nobody's phone.
 _OTHER_NUMBER = (
@@ -32,35 +36,70 @@ def find(text: PlainText, context: Context) -> Iterator[Finding]:
     """Yield numbers that the numbering plan of their country knows.
 
     With a country code (+36 30 123 4567, 0036...); dialled at home in Hungary (06-30-123-4567,
-    06/30/..., 06301234567) or Britain (020 7946 0958); North American when written like one.
+    06/30/..., 06301234567, and 30/123-4567 in short) or Britain (020 7946 0958); North American
+    when written like one.
     """
+    ended = -1
     for row in text.numbers:
         first = free = 0  # `free`: the first group behind the last number that was found
         while first < len(row):
             context.budget.check()
-            found = _at(row, first, free, text, context)
+            found = _at(row, first, free, text, context, ended)
             if found:
                 start, count = found
-                yield Finding("phone", start, row.ends[first + count - 1])
+                ended = row.ends[first + count - 1]
+                yield Finding("phone", start, ended)
                 first = free = first + count
             else:
                 first += 1
 
 
 def _at(
-    row: Row, first: int, free: int, text: PlainText, context: Context
+    row: Row, first: int, free: int, text: PlainText, context: Context, ended: int
 ) -> tuple[int, int] | None:
     """The place where the number at group `first` begins, and how many groups it has."""
     at = row.starts[first]
     if text.text[at] == "0":
-        start = trunk_start(text.text, at)
+        start = trunk_start(text.text, at, ended)
         count = 0 if start is None else _dialled(row, first, text, context)
     else:
         start = international_start(text.text, at)
         if start is None:
+            if found := _in_short(row, first, free, text, ended):
+                return found
             return _north_american(row, first, free, text)
         count = _international(row, first, "", context)
     return (start, count) if start is not None and count else None
+
+
+def _in_short(
+    row: Row, first: int, free: int, text: PlainText, ended: int
+) -> tuple[int, int] | None:
+    """30/123-4567, (30) 123 4567, 52/123-456: in Hungary without the 06, the area code set apart.
+
+    Only where nothing but other phone numbers stands beside it: so few digits may be many things.
+    """
+    if first != free or row.size(first) > _LONGEST_AREA or first + 1 == len(row):
+        return None
+    start = trunk_start(text.text, row.starts[first], ended)
+    if start is None:
+        return None
+    sign = row.gap(first + 1)
+    if text.text[start] == "(" and sign == ")":
+        sign = "/"
+    for sizes, signs in _IN_SHORT:
+        count = 1 + len(sizes)
+        if (
+            sign in (signs if row.group(first) in _MOBILE else "/")
+            and [row.size(number) for number in range(first + 1, first + count)] == list(sizes)
+            and all(row.gap(number) in " -/" for number in range(first + 2, first + count))
+            and (first + count == len(row) or row.gap(first + count) == "/")
+            and _is_valid(row.digits(first, count), "HU")
+            and closes(text, row.ends[first + count - 1])
+            and not is_amount(text, start, row.ends[first + count - 1])
+        ):
+            return start, count
+    return None
 
 
 def _lengths(row: Row, first: int, fewest: int, most: int) -> list[tuple[int, int]]:

@@ -22,14 +22,19 @@ def international_start(text: str, first_digit: int) -> int | None:
     return at - 1 if before == "(" else at
 
 
-def trunk_start(text: str, first_digit: int) -> int | None:
-    """Where a number without a country code begins; None inside a word, a time, an amount."""
+def trunk_start(text: str, first_digit: int, after: int = -1) -> int | None:
+    """Where a number without a country code begins; None inside a word, a time, an amount.
+
+    `after` is where the phone number before it ends: one sign may part two of them.
+    """
     start = first_digit
     if text[start - 1 : start] == "(":
         start -= 1
     before = text[start - 1 : start]
     if is_word(before) or before == "+":
         return None
+    if start - 1 == after:
+        return start
     further = text[start - 2 : start - 1] if start > 1 else ""
     if before and before in ".,:/-" and further.isdigit():
         return None

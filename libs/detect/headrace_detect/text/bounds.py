@@ -9,6 +9,8 @@ _UNITS = (
     "fő", "lakos", "km", "kg", "pont", "million", "people", "users", "bytes", "%", "€", "$", "£",
 )  # fmt: skip
 _LONGEST_UNIT = max(map(len, _UNITS))
+# A dash is punctuation where a hyphen makes one word of two.
+_JOINING = "-‐‑"
 _SIGNS_OF_MONEY = "$€£"
 
 
@@ -40,8 +42,9 @@ def opens(text: PlainText, start: int) -> bool:
         further = text.text[start - 2 : start - 1] if start > 1 else ""
         if further.isdigit():
             return False
-        # A dash is punctuation where a hyphen makes one word of two.
-        return before != "-" or not (is_word(further) and text.char_as_written(start - 1) in "-‐‑")
+        return before != "-" or not (
+            is_word(further) and text.char_as_written(start - 1) in _JOINING
+        )
     return True
 
 
@@ -51,7 +54,10 @@ def closes(text: PlainText, end: int) -> bool:
     if is_word(after):
         return False
     if after == "-":
-        return ending_at(text.text, end) or not is_word(text.text[end + 1 : end + 2])
+        further = text.text[end + 1 : end + 2]
+        if text.char_as_written(end) not in _JOINING:
+            return not further.isdigit()
+        return ending_at(text.text, end) or not is_word(further)
     return after not in (".", ",") or not text.text[end + 1 : end + 2].isdigit()
 
 
