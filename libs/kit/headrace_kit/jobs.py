@@ -26,12 +26,19 @@ _LOG = structlog.get_logger(__name__)
 _POLL_SECONDS = 2.0
 _BACKOFF = (1.0, 5.0, 20.0)
 _LONGEST_BACKOFF = 60.0
+# Workers that may die over one job beyond its attempts. Kills are nobody's fault, a job for which
+# memory is too little kills each worker that takes it, and all else that its process does.
+_MOST_DEATHS = 10
 _ALERTS = "headrace"  # the workload that alerts of the chassis are of
 _Ended = Literal["done", "failed", "cancelled"]
 
 
 class JobRejected(Exception):
     """The job can never succeed; the reason goes into the failure event."""
+
+
+class JobLeftOpen(RuntimeError):
+    """The work returned without `finish`."""
 
 
 class JobLost(Exception):
@@ -233,6 +240,9 @@ class Jobs:
                 reason = "cancelled" if cancelled else job.reason or "cancelled"
                 await self._give_up(job, reason, state="cancelled" if cancelled else "failed")
                 return
+            if job.attempt > self._max_attempts + _MOST_DEATHS:
+                await self._give_up(job, f"its worker died in most of {job.attempt - 1} attempts")
+                return
             await self._do(job)
 
     async def _do(self, job: Job) -> None:
@@ -241,6 +251,8 @@ class Jobs:
         heartbeat = asyncio.create_task(self._heartbeat(context, work), name=f"beat {self.kind}")
         try:
             await work
+            if not context.ending:  # else it would be claimed again at once, for ever
+                await self._failed_attempt(job, JobLeftOpen())
         except asyncio.CancelledError as error:
             if _is_cancelled():  # the process stops
                 work.cancel()

@@ -178,6 +178,44 @@ async def test_a_claim_whose_commit_fails_is_taken_again_by_the_same_process(
     assert left == [0]
 
 
+async def test_a_job_that_kills_its_workers_is_given_up_at_last(database, units) -> None:
+    """Memory that is too little, say: nothing is left to note a failed attempt."""
+    worked: list[int] = []
+
+    async def work(ctx: JobContext) -> None:
+        worked.append(ctx.job.attempt)
+        await finish(ctx)
+
+    jobs = make(database, units, work)
+    await enqueue(units, "deadly", "harmless")
+    most = 3 + jobs_module._MOST_DEATHS
+    # As a worker leaves it that was killed: claimed, and its lease has run out.
+    async with database.transaction() as session:
+        row = await session.get(JobRow, ("kind", "deadly"))
+        row.state, row.attempt, row.owner = "running", most, "another machine's"
+        row.lease_until = datetime.now(UTC)
+    async with running(jobs):
+        job = await wait_for(jobs, "failed", "deadly")
+        await wait_for(jobs, "done", "harmless")
+    assert job.reason == f"its worker died in most of {most} attempts"
+    assert worked == [1]  # the harmless one's
+    assert await emitted(database) == [RecordsRejected.TYPE]
+
+
+async def test_work_that_returns_without_an_end_is_a_failed_attempt(database, units) -> None:
+    tries: list[int] = []
+
+    async def work(ctx: JobContext) -> None:
+        tries.append(ctx.job.attempt)
+
+    jobs = make(database, units, work)
+    await enqueue(units, "k")
+    async with running(jobs):
+        job = await wait_for(jobs, "failed")
+        await asyncio.sleep(0.1)
+    assert tries == [1, 2, 3] and job.reason == "JobLeftOpen at attempt 3 of 3"
+
+
 async def test_a_heartbeat_lengthens_no_lease_of_another_and_stops_the_work(
     database, units
 ) -> None:
