@@ -20,6 +20,8 @@ from headrace_events.inference import InferenceCompleted, InferenceRejected
 from headrace_events.topics import CATALOGUE, INFERENCE_COMPLETED
 
 _SHOWN = 8
+_BUSY = "429 "
+"""The service says that it has enough to do: on a machine that does other work too, no fault."""
 
 
 @dataclass
@@ -47,16 +49,22 @@ async def judge(
     outside = _Outside(plan, ran)
     row.problems += [
         *ran.problems,
-        *outside("good HTTP requests failed", [(f.at, f.what) for f in ran.http.failures]),
+        *outside(
+            "good HTTP requests failed",
+            [(f.at, f.what) for f in ran.http.failures if not f.what.startswith(_BUSY)],
+        ),
         *outside("base URL or console silent", ran.watched.silent),
         *outside("not ready", ran.watched.not_ready),
         *outside("503 to the hostile client", ran.attacks.unavailable),
+        # Within a kill: a connection that broke off before its answer is the gateway's 502.
+        *outside("another 5xx to the hostile client", ran.attacks.server_errors),
         *_listed("given up by HTTP clients", [f.what for f in ran.http.given_up]),
         *_listed("wrong HTTP answers", ran.http.wrong),
-        *_listed("5xx to the hostile client", [what for _, what in ran.attacks.server_errors]),
         *_listed("no end within 30 s", [what for _, what in ran.attacks.hung]),
         *_listed("not in OpenAI's shape", [f.what for f in ran.http.failures if "shape" in f.what]),
     ]
+    busy = [f for f in ran.http.failures if f.what.startswith(_BUSY)]
+    row.missed += _listed("refused as too many at once", [f.what for f in busy])
     grown = growth(ran.watched, ran.quiet_since)
     row.problems += [
         f"{g.part} grew from {g.first:.0f} to {g.last:.0f} MiB ({g.per_hour:+.0f} MiB an hour)"
