@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 T = TypeVar("T")
+_MOST_ROWS_AT_ONCE = 1024
+_BYTES_AT_ONCE = 32 * 1024 * 1024
 
 
 def read_parquet(content: bytes, prompt: str, completion: str) -> Iterator[Row]:
@@ -35,22 +37,49 @@ def read_parquet(content: bytes, prompt: str, completion: str) -> Iterator[Row]:
     scan = pl.scan_parquet(io.BytesIO(content))
     if _or_refuse(lambda: scan.select(pl.len()).collect().item(), damaged) > bounds.MOST_ROWS:
         raise bounds.too_many_rows()
-    frame = _or_refuse(
-        lambda: scan.select([_as_text(n, schema[n]) for n in dict.fromkeys(wanted)]).collect(),
-        damaged,
+    texts = scan.select([_as_text(n, schema[n]) for n in dict.fromkeys(wanted)])
+    frames = [_without_zeros(frame, at) for at, frame in _unpacked(texts, damaged)]
+    return (
+        Row(*pair)
+        for frame in frames
+        for pair in zip(*(frame[name] for name in wanted), strict=True)
     )
-    columns = [frame[name] for name in wanted]
-    if sum(int(column.str.len_bytes().sum()) for column in columns) > bounds.MOST_BYTES:
-        raise bounds.too_many_bytes()
-    for column in columns:
+
+
+def _unpacked(texts: "pl.LazyFrame", damaged: str) -> Iterator[tuple[int, "pl.DataFrame"]]:
+    """Yield bounded pieces and the row where each begins; refuse what unpacks to too much.
+
+    A piece is no larger than the rows before it let expect: all at once, half a megabyte of zstd
+    took a gigabyte and a half before it was refused.
+    """
+    import polars as pl
+
+    at = total = 0
+    step, longest = 1, 1
+    while True:
+        frame = _or_refuse(lambda at=at, step=step: texts.slice(at, step).collect(), damaged)
+        if frame.is_empty():
+            return
+        sizes = frame.select(pl.sum_horizontal(pl.all().str.len_bytes()).alias("bytes"))["bytes"]
+        total += int(sizes.sum())
+        if total > bounds.MOST_BYTES:
+            raise bounds.too_many_bytes()
+        yield at, frame
+        at += frame.height
+        longest = max(longest, int(sizes.max()))
+        step = max(1, min(2 * step, _MOST_ROWS_AT_ONCE, _BYTES_AT_ONCE // longest))
+
+
+def _without_zeros(frame: "pl.DataFrame", at: int) -> "pl.DataFrame":
+    for column in frame.iter_columns():
         zeros = column.str.contains("\x00", literal=True).arg_true()
         if len(zeros):
             raise UnreadableSource(
-                f"row {zeros[0] + 1}: column {quoted(column.name)} holds a binary zero: it is not "
-                "text",
+                f"row {at + zeros[0] + 1}: column {quoted(column.name)} holds a binary zero: it is "
+                "not text",
                 param="file",
             )
-    return (Row(*pair) for pair in zip(*columns, strict=True))
+    return frame
 
 
 def _is_text(kind: "pl.DataType") -> bool:
