@@ -24,7 +24,7 @@ class Sources(BaseModel):
 
     roots: tuple[str, ...] | None = None
     """Folders, or single files. Without a value: the current folder and the one that the storage
-    root lies in; never the storage itself."""
+    root lies in, unless that is the file system's root; never the storage itself."""
     roots_file: str | None = None
     """A file with one more on each line, as JSON strings; read each time. The embedded stack's
     `up`, `apply` and `demo` write it."""

@@ -46,6 +46,30 @@ def test_without_settings_the_current_folder_is_read(place: Path) -> None:
         assert "HEADRACE_SOURCES__ROOTS" in refused(found, path)
 
 
+def test_all_of_the_machine_is_read_only_where_that_is_declared(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Storage at /data of a container, started in /, let every file of it be read."""
+    monkeypatch.chdir("/")
+    nothing = Roots.of(Settings(storage={"root": "/data-of-headrace"}))
+    for path in ("/etc/passwd", "etc/passwd", place / "here/a.csv"):
+        assert "HEADRACE_SOURCES__ROOTS" in refused(nothing, path)
+    declared = Roots.of(Settings(storage={"root": "/data-of-headrace"}, sources={"roots": ["/"]}))
+    assert declared.resolve(str(place / "here/a.csv")) == place / "here/a.csv"
+    assert "HEADRACE_SOURCES__ROOTS" in refused(declared, "/data-of-headrace/raw/a.csv")
+
+
+def test_a_line_that_names_no_folder_opens_none_and_stops_nothing(place: Path) -> None:
+    listed = place / "roots"
+    folder = json.dumps(str(place / "other"))
+    listed.write_text(f'{folder}\n"/half-writ\n5\nnull\n""\n[]\n\n')
+    found = roots(place, roots=[], roots_file=str(listed))
+    assert found.resolve(str(place / "other/a.csv")) == place / "other/a.csv"
+    assert "outside" in refused(found, place / "here/a.csv")
+    listed.write_bytes(b'"\xff')
+    assert "outside" in refused(found, place / "other/a.csv")
+
+
 def test_links_are_followed_before_it_is_judged(place: Path) -> None:
     (place / "here/link.csv").symlink_to(place / "other/a.csv")
     (place / "here/linked").symlink_to(place / "other")

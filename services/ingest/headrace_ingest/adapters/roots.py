@@ -26,13 +26,18 @@ class Roots:
 
     @classmethod
     def of(cls, settings: Settings) -> "Roots":
-        """Return what the settings allow: without any, the current folder and the storage's own."""
+        """Return what the settings allow: without any, the current folder and the storage's own.
+
+        The file system's root is a root only where it is declared.
+        """
         storage = local_path(settings.storage.root)
         declared = settings.sources
         if declared.roots is not None:
             roots = [Path(root) for root in declared.roots]
         else:
-            roots = [Path.cwd(), *([storage.absolute().parent] if storage else [])]
+            near = [Path.cwd(), *([storage.absolute().parent] if storage else [])]
+            # In a container both may be `/`: nobody who declares nothing means all the machine.
+            roots = [root for root in near if root.resolve() != Path(root.anchor)]
         return cls(roots, Path(declared.roots_file) if declared.roots_file else None, storage)
 
     def resolve(self, path: str) -> Path:
@@ -57,7 +62,16 @@ class Roots:
         if self._listed is None:
             return []
         try:
-            lines = self._listed.read_text(encoding="utf-8").splitlines()
-        except OSError:
+            lines = self._listed.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError):
             return []
-        return [Path(json.loads(line)) for line in lines if line.strip()]
+        return [root for line in lines if (root := _path(line)) is not None]
+
+
+def _path(line: str) -> Path | None:
+    """The folder that a line names; None if it names none, as one that is just being written."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return Path(found) if isinstance(found, str) and found else None
