@@ -57,16 +57,16 @@ def _unpacked(texts: "pl.LazyFrame", damaged: str) -> Iterator[tuple[int, "pl.Da
     at = total = 0
     step, longest = 1, 1
     while True:
-        frame = _or_refuse(lambda at=at, step=step: texts.slice(at, step).collect(), damaged)
+        frame = _or_refuse(texts.slice(at, step).collect, damaged)
         if frame.is_empty():
             return
-        sizes = frame.select(pl.sum_horizontal(pl.all().str.len_bytes()).alias("bytes"))["bytes"]
-        total += int(sizes.sum())
+        sizes = frame.select(pl.sum_horizontal(pl.all().str.len_bytes())).to_series().to_list()
+        total += sum(sizes)
         if total > bounds.MOST_BYTES:
             raise bounds.too_many_bytes()
         yield at, frame
         at += frame.height
-        longest = max(longest, int(sizes.max()))
+        longest = max(longest, *sizes)
         step = max(1, min(2 * step, _MOST_ROWS_AT_ONCE, _BYTES_AT_ONCE // longest))
 
 
