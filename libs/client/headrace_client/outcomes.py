@@ -1,7 +1,6 @@
 """Reads outcomes and parts from Kafka and hands them to the requests that wait for them."""
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ from headrace_events.inference import (
     InferencePartCompleted,
     InferenceRejected,
 )
-from headrace_kafka import Consumer
+from headrace_kafka import Consumer, give_up, is_cancelled
 
 _LOG = logging.getLogger(__name__)
 _TOPICS = (topics.INFERENCE_COMPLETED, topics.INFERENCE_PARTS)
@@ -96,18 +95,16 @@ class Outcomes:
             waiting.fail(ConnectionLost("the client was closed before the outcome came"))
         if self._task:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
         await self._disconnect()
 
     async def _disconnect(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is None:
             return
-        # aiokafka's stop raises CancelledError when one of its own tasks had no turn yet.
+        # aiokafka's stop fails when one of its own tasks had no turn yet.
         await asyncio.sleep(0.05)
-        with contextlib.suppress(asyncio.CancelledError):
-            await consumer.stop()
+        await give_up(consumer)
 
     def expect(self, request_id: str) -> Waiting:
         """Start to wait for a request's outcome."""
@@ -128,11 +125,13 @@ class Outcomes:
                     # Asked in the meantime: the answer may have come before anybody read.
                     self._lose("the client connected anew")
                 await self._read()
-            except Exception as error:  # noqa: BLE001 - whatever it was, the next call must work
+            # Whatever it was, the next call must work.
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled():
+                    raise
                 _LOG.warning("reading outcomes ended, begins anew: %s", type(error).__name__)
                 self._lose(f"reading outcomes ended ({type(error).__name__})")
-                with contextlib.suppress(Exception):
-                    await self._disconnect()
+                await self._disconnect()
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _lose(self, why: str) -> None:

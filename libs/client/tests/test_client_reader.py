@@ -92,3 +92,37 @@ async def test_when_the_reading_ends_who_waits_hears_it_and_the_next_call_works(
                 continue
             assert outcome.request_id == request_id
             return
+
+
+async def test_a_cancellation_that_aiokafka_lets_out_does_not_end_the_reading(
+    outcomes, producer
+) -> None:
+    waiting = outcomes.expect(new_id())
+
+    async def cancelled(**_: Any) -> Any:
+        raise asyncio.CancelledError
+
+    outcomes._consumer.getmany = cancelled
+    with pytest.raises(ConnectionLost, match="asking again is safe"):
+        await asyncio.wait_for(waiting.outcome, 10)
+    assert outcomes._task is not None and not outcomes._task.done()
+
+
+async def test_a_consumer_that_hangs_in_its_stop_keeps_nobody(outcomes) -> None:
+    """Closed at any moment of it: the reading is between two consumers then."""
+    stopping, stop = asyncio.Event(), outcomes._consumer.stop
+
+    async def hangs() -> None:
+        stopping.set()
+        await asyncio.sleep(3600)
+
+    async def dies(**_: Any) -> Any:
+        raise RuntimeError
+
+    outcomes._consumer.getmany, outcomes._consumer.stop = dies, hangs
+    await asyncio.wait_for(stopping.wait(), 10)
+    closing = asyncio.create_task(outcomes.stop())
+    # Not wait_for: its own cancellation would end what hangs.
+    done, _ = await asyncio.wait([closing], timeout=25)
+    assert done
+    await stop()

@@ -10,9 +10,8 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from headrace_events import Event, EventData, parse
-from headrace_kafka import Consumer
+from headrace_kafka import Consumer, give_up
 from headrace_kit.metrics import EVENTS_HANDLED, NOTICES_PASSED_OVER
-from headrace_kit.silence import give_up
 
 _LOG = structlog.get_logger(__name__)
 _POLL_MS = 500

@@ -11,11 +11,11 @@ from faststream import AckPolicy
 from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
 
-from headrace_kafka import Consumer
+from headrace_kafka import Consumer, give_up
 from headrace_kit.held import Lane
 from headrace_kit.metrics import REBALANCES
 from headrace_kit.settings import Kafka
-from headrace_kit.silence import Silence, give_up, join_anew
+from headrace_kit.silence import Silence, join_anew
 from headrace_kit.stream_consumer import membership
 
 _WATCH_SECONDS = 1.0

@@ -1,4 +1,4 @@
-"""Kafka's silence towards a consumer, and how to be rid of a consumer that hangs.
+"""Kafka's silence towards a consumer.
 
 A consumer of aiokafka can stand still without an error: a member that the broker fenced, a
 background task that waits for what never comes. Nothing tells its owner, so the owner looks.
@@ -14,7 +14,6 @@ import structlog
 from headrace_kit.metrics import REJOINS
 
 _LOG = structlog.get_logger(__name__)
-_STOP_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 
 
@@ -57,30 +56,3 @@ async def join_anew(group: str, attempt: Callable[[], Awaitable[None]]) -> None:
         except Exception as error:  # noqa: BLE001 - there is no lane without a member
             _LOG.warning("cannot join", group=group, error=type(error).__name__)
             await asyncio.sleep(_RETRY_SECONDS)
-
-
-async def give_up(consumer: Any) -> None:
-    """Stop a consumer that may hang in its own stop, so that nothing of it goes on."""
-    # Cancelled by the time-out, the stop cancels the task that it waits for.
-    if await _ended(consumer.stop):
-        return
-    # What it did not come to. Heartbeats would go on and keep the old member alive.
-    if consumer._coordinator:
-        await _ended(consumer._coordinator._stop_heartbeat_task)
-        await _ended(consumer._coordinator._stop_commit_offsets_refresh_task)
-    if consumer._fetcher:
-        await _ended(consumer._fetcher.close)
-    await _ended(consumer._client.close)
-
-
-async def _ended(stop: Callable[[], Awaitable[Any]]) -> bool:
-    try:
-        async with asyncio.timeout(_STOP_SECONDS):
-            await stop()
-    except (Exception, asyncio.CancelledError) as error:  # whatever it dies of, a new one follows
-        # aiokafka waits for tasks that it cancelled, and lets their cancellation out.
-        if (task := asyncio.current_task()) and task.cancelling():
-            raise
-        _LOG.warning("a consumer did not stop", error=type(error).__name__)
-        return False
-    return True

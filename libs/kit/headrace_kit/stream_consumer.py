@@ -13,14 +13,14 @@ import structlog
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
-from headrace_kafka import Consumer
+from headrace_kafka import Consumer, give_up
 from headrace_kit.assignment import sticky_assignor
 from headrace_kit.background import Background
 from headrace_kit.held import Lane
 from headrace_kit.metrics import REBALANCES
 from headrace_kit.offsets import Offsets
 from headrace_kit.settings import Kafka
-from headrace_kit.silence import Silence, give_up, join_anew
+from headrace_kit.silence import Silence, join_anew
 
 _LOG = structlog.get_logger(__name__)
 _POLL_MS = 200  # bounds an idle poll, and so how long a drain waits for it
