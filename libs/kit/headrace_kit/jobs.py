@@ -28,7 +28,7 @@ _BACKOFF = (1.0, 5.0, 20.0)
 _LONGEST_BACKOFF = 60.0
 # Workers that may die over one job beyond its attempts. Kills are nobody's fault, a job for which
 # memory is too little kills each worker that takes it, and all else that its process does.
-_MOST_DEATHS = 10
+_MOST_DEATHS = 20
 _ALERTS = "headrace"  # the workload that alerts of the chassis are of
 _Ended = Literal["done", "failed", "cancelled"]
 
