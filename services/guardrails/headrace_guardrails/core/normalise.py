@@ -6,8 +6,10 @@ The result is for matching only: lower case, without accents, one space between 
 import base64
 import binascii
 import unicodedata
+from collections.abc import Iterator
 from string import ascii_lowercase
 
+from headrace_detect import UNLIMITED, Budget
 from headrace_guardrails.core.patterns import compiled, spans
 
 _LETTERS = frozenset(ascii_lowercase)
@@ -37,6 +39,8 @@ _BASE64_BYTES = 6000  # a peek, not a decoder of whole files
 _PRINTABLE_SHARE = 0.95
 # Hostile text may hold each of Unicode's characters; what is remembered of them is bounded.
 _MOST_REMEMBERED = 8192
+# Characters that are folded between two looks at the budget.
+_AT_ONCE = 16_384
 
 
 class _Folds(dict[int, str]):
@@ -59,23 +63,31 @@ class _Folds(dict[int, str]):
 _FOLDS = _Folds()
 
 
-def fold(text: str) -> str:
+def fold(text: str, budget: Budget = UNLIMITED) -> str:
     """Compatibility forms, look-alikes, accents, invisible characters and case taken away."""
-    plain = text.lower() if text.isascii() else text.translate(_FOLDS)
-    return " ".join(plain.split())
+    return " ".join(_plain(text, budget).split())
 
 
-def variants(text: str) -> list[str]:
-    """The folded text, and the readings behind leet, spelled-out words and base64 (if any)."""
-    folded = fold(text)
-    found = [folded]
-    plain = _without_spelling(_without_leet(folded))
-    if plain != folded:
-        found.append(plain)
-    hidden = " ".join(_decoded(text))
-    if hidden:
-        found.append(fold(hidden))
-    return found
+def undisguised(folded: str) -> str:
+    """A folded text without leet and spelled-out words."""
+    return _without_spelling(_without_leet(folded))
+
+
+def hidden(text: str, budget: Budget = UNLIMITED) -> str:
+    """What stands in base64, folded; empty if nothing does."""
+    return fold(" ".join(_decoded(text, budget)), budget)
+
+
+def _plain(text: str, budget: Budget) -> str:
+    if text.isascii():
+        return text.lower()
+    if len(text) <= _AT_ONCE:
+        return text.translate(_FOLDS)
+    parts = []
+    for start in range(0, len(text), _AT_ONCE):
+        budget.check()
+        parts.append(text[start : start + _AT_ONCE].translate(_FOLDS))
+    return "".join(parts)
 
 
 def _without_leet(folded: str) -> str:
@@ -104,14 +116,15 @@ def _without_spelling(folded: str) -> str:
     return "".join([*parts, folded[at:]]) if parts else folded
 
 
-def _decoded(text: str) -> list[str]:
+def _decoded(text: str, budget: Budget) -> Iterator[str]:
     """Readable texts inside base64 words."""
-    return [
-        plain
-        for start, end in spans(_BASE64, text)
-        if text[start - 1 : start] != "="
-        and (plain := _base64(text[start : min(end, start + _BASE64_BYTES)])) is not None
-    ]
+    for start, end in spans(_BASE64, text):
+        budget.check()
+        if text[start - 1 : start] == "=":
+            continue
+        plain = _base64(text[start : min(end, start + _BASE64_BYTES)])
+        if plain is not None:
+            yield plain
 
 
 def _base64(word: str) -> str | None:

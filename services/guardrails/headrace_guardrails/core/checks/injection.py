@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from headrace_detect import Budget
 from headrace_guardrails.core import phrases_en, phrases_hu
-from headrace_guardrails.core.normalise import variants
+from headrace_guardrails.core.normalise import fold, hidden, undisguised
 from headrace_guardrails.core.phrases import PhraseBook
 from headrace_guardrails.core.policy import Policy
 from headrace_guardrails.core.verdict import Verdict
@@ -25,16 +25,9 @@ _OVERLAP = 512
 
 def check(text: str, policy: Policy, budget: Budget) -> Verdict:
     """Block when the phrases of any reading of the text add up to the threshold."""
-    readings: list[set[int]] = []
-    for piece in _pieces(text):
-        budget.check()
-        for number, reading in enumerate(variants(piece)):
-            if number == len(readings):
-                readings.append(set())
-            readings[number] |= _PHRASES.occurring(reading, budget)
-    plain, *hidden = readings
+    plain, *disguises = _occurring(text, budget)
     best, labels = _PHRASES.score(plain)
-    for reading_found in hidden:
+    for reading_found in disguises:
         total, found = _PHRASES.score(reading_found)
         if total > best:
             best, labels = total + _HIDDEN_BONUS, [*found, "disguised"]
@@ -42,6 +35,25 @@ def check(text: str, policy: Policy, budget: Budget) -> Verdict:
     if best < THRESHOLD:
         return Verdict("injection", score=confidence)
     return Verdict("injection", "block", tuple(dict.fromkeys(labels)), confidence)
+
+
+def _occurring(text: str, budget: Budget) -> tuple[set[int], set[int], set[int]]:
+    """The phrases in the folded text, behind leet and spelled-out words, and in base64."""
+    plain: set[int] = set()
+    undone: set[int] = set()
+    decoded: set[int] = set()
+    # Pieces are cut of the folded text: in the text as given, spaces and signs that nobody sees
+    # stretch a phrase beyond every overlap.
+    for piece in _pieces(fold(text, budget)):
+        budget.check()
+        plain |= _PHRASES.occurring(piece, budget)
+        reading = undisguised(piece)
+        if reading != piece:
+            undone |= _PHRASES.occurring(reading, budget)
+    if found := hidden(text, budget):
+        for piece in _pieces(found):
+            decoded |= _PHRASES.occurring(piece, budget)
+    return plain, undone, decoded
 
 
 def _pieces(text: str) -> Iterator[str]:
