@@ -25,6 +25,8 @@ from headrace_kit.telemetry import trace_id_of
 SOURCE = "guardrails"
 _POLL_SECONDS = 0.1
 _REMEMBER_UNKNOWN_SECONDS = 30.0
+_MOST_UNKNOWN = 3
+"""Names in that time for which it was waited in vain, before it is waited for none."""
 
 Lookup = Callable[[str], Manifest | None]
 
@@ -59,8 +61,8 @@ class InputHandler:
     async def _wait_for_manifests(self, names: set[str]) -> None:
         """A manifest travels on another topic and may be a moment behind the first request.
 
-        A name that stayed unknown is not waited for again for a while: requests for a misspelt
-        workload must not slow down everybody else's.
+        A name that stayed unknown is not waited for again for a while, and after a few of them no
+        new one is: requests for misspelt or invented workloads must not slow down everybody else's.
         """
         now = time.monotonic()
         self._unknown = {
@@ -69,6 +71,8 @@ class InputHandler:
             if until > now and not self._lookup(name)
         }
         waiting = {n for n in names if not self._lookup(n) and n not in self._unknown}
+        if len(self._unknown) >= _MOST_UNKNOWN:
+            return
         until = now + self._wait_seconds
         while waiting and time.monotonic() < until:
             await asyncio.sleep(_POLL_SECONDS)

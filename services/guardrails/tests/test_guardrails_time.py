@@ -220,3 +220,38 @@ def test_what_was_broken_off_is_counted() -> None:
     before = count()
     Checking(DEFAULT, broken_off, seconds=-1.0).run("pii", "a@example.com")
     assert count() == before + 1
+
+
+async def test_invented_workloads_do_not_hold_up_everybody_else() -> None:
+    """A new name in each request made the lane wait for its manifest in each batch."""
+    handler = InputHandler(lambda _: None, 0.3)
+    started = time.monotonic()
+    for number in range(20):
+        event = Event[Any].new(
+            InferenceRequested(request_id="r", messages=(Message(role="user", content="hello"),)),
+            source="shop",
+            workload=f"invented-{number}",
+            subject="r",
+        )
+        (rejected,) = await handler([event])
+        assert rejected.data.reason == "unknown_workload"
+    assert time.monotonic() - started < 3.0
+
+
+async def test_a_manifest_that_is_a_moment_late_is_waited_for() -> None:
+    known: dict[str, Manifest] = {}
+    manifest = Manifest(
+        apiVersion="headrace/v1", kind="Workload", metadata=Metadata(name="late"), spec=Spec()
+    )
+    handler = InputHandler(known.get, 5.0)
+    event = Event[Any].new(
+        InferenceRequested(request_id="r", messages=(Message(role="user", content="hello"),)),
+        source="shop",
+        workload="late",
+        subject="r",
+    )
+    answering = asyncio.create_task(handler([event]))
+    await asyncio.sleep(0)
+    known["late"] = manifest
+    (admitted,) = await answering
+    assert isinstance(admitted.data, InferenceAdmitted)
