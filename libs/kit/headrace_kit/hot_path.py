@@ -118,7 +118,10 @@ class HotPath:
         await asyncio.gather(*(lane.drain() for lane in self._lanes))
 
     async def stop(self) -> None:
-        """Drain, commit, disconnect."""
+        """Drain, commit and disconnect the streams."""
         await asyncio.gather(*(lane.stop() for lane in self._lanes), return_exceptions=True)
+
+    async def stop_hearing(self) -> None:
+        """Disconnect the broadcasts, whose reading was cancelled."""
         for broadcast in self.broadcasts:
             await broadcast.stop()

@@ -431,6 +431,7 @@ class Service:
             # Consumers first: what they are handling is finished and committed.
             await asyncio.gather(self.broker.stop(), self._hot_path.stop(), return_exceptions=True)
             await self._background.stop()
+            await self._hot_path.stop_hearing()
             await self._hand_over()
             for hook in reversed(self._stop_hooks):
                 await hook()

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import pytest
 from aiokafka import ConsumerRecord
 
 from headrace_events import Event
 from headrace_events.inference import InferenceCancelRequested
+from headrace_kit import Service
 from headrace_kit.broadcast import Broadcast
-from headrace_kit.metrics import NOTICES_PASSED_OVER
+from headrace_kit.metrics import BACKGROUND_FAILURES, NOTICES_PASSED_OVER
 
 
 def record(event: Event[Any], body: bytes) -> "ConsumerRecord[Any, Any]":
@@ -31,3 +33,16 @@ def test_a_broken_notice_does_not_silence_the_next() -> None:
     assert passed_over.get() == before + 1
     broadcast.take(record(event, event.body()))
     assert heard == ["r-1"]
+
+
+@pytest.mark.integration
+async def test_a_stop_is_no_death(kafka: str, settings_for: Any) -> None:
+    service = Service("serving", settings_for())
+    service.broadcast([InferenceCancelRequested], lambda _: None)
+    deaths = BACKGROUND_FAILURES.labels(f"broadcast {InferenceCancelRequested.TOPIC}")._value
+    before = deaths.get()
+    async with service.running():
+        pass
+    async with Service("serving", settings_for()).running():
+        pass
+    assert deaths.get() == before
