@@ -84,9 +84,7 @@ class Handlers:
         if manifest is None or "feedback" not in manifest.spec.monitor.retrain_on:
             return
         batch = manifest.spec.data.feedback_batch
-        taken = await feedback_store.take_up(uow.session, workload, batch)
-        if taken:
-            batch_id, requests = taken
+        for batch_id, requests in await feedback_store.take_up(uow.session, workload, batch):
             payload = {
                 "type": "traffic",
                 "batch_id": batch_id,

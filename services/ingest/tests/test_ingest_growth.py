@@ -9,15 +9,16 @@ from typing import Any
 import polars as pl
 import pytest
 from deltalake import DeltaTable
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from headrace_events import Event
 from headrace_events.inference import FeedbackGiven, InferenceRejected
 from headrace_ingest.adapters import delta
 from headrace_ingest.adapters.capture_flush import CaptureFlush
-from headrace_ingest.adapters.tables import CaptureRow
+from headrace_ingest.adapters.tables import CaptureRow, FeedbackRow
 from headrace_ingest.metrics import CAPTURES_ASIDE
 from headrace_kit import table_upkeep
+from headrace_kit.database import JobRow
 from headrace_kit.settings import Upkeep
 from headrace_kit.table_upkeep import TableUpkeep
 
@@ -195,3 +196,48 @@ async def test_a_table_forgets_the_ids_of_old_flushes(
     (checkpoint,) = (folder / "_delta_log").glob("*.checkpoint.parquet")
     assert len(pl.read_parquet(checkpoint)["txn"].drop_nulls()) == 1
     assert len(bench.table("traffic", "support")) == 9
+
+
+async def test_feedback_that_gathered_for_long_is_taken_up_in_several_batches(bench: Any) -> None:
+    """One job named all of it: its event was too large, and the manifest a dead letter."""
+    await bench.apply("support", feedback_batch=1_000_000)
+    ids = [f"{number:0128}" for number in range(9000)]
+    async with bench.service.unit_of_work() as uow:
+        await uow.session.execute(
+            insert(CaptureRow),
+            [
+                {
+                    "request_id": one,
+                    "workload": "support",
+                    "outcome": "completed",
+                    "created_at": datetime.now(UTC),
+                    "record": None,
+                    "flush_id": None,
+                }
+                for one in ids
+            ],
+        )
+        await uow.session.execute(
+            insert(FeedbackRow),
+            [
+                {
+                    "request_id": one,
+                    "workload": "support",
+                    "rating": 1,
+                    "correction": None,
+                    "usable": True,
+                    "revision": 1,
+                    "judged": True,
+                    "batch_id": None,
+                }
+                for one in ids
+            ],
+        )
+    await bench.apply("support", feedback_batch=100)
+    async with bench.service.unit_of_work() as uow:
+        batches = list(await uow.session.scalars(select(FeedbackRow.batch_id)))
+        jobs = list(await uow.session.scalars(select(JobRow.payload)))
+    assert None not in batches
+    named = [one for payload in jobs for one in payload["requests"]]
+    assert sorted(named) == ids
+    assert len(set(batches)) == len(jobs) == 5

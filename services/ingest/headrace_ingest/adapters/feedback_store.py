@@ -12,6 +12,9 @@ from headrace_ingest.adapters.tables import CaptureRow, FeedbackRow
 from headrace_ingest.core.records import digest
 from headrace_ingest.core.traffic import COMPLETED, is_usable
 
+MOST_IN_BATCH = 2000
+"""Requests; an id has up to 128 characters, an event a megabyte, a query 32,766 variables."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unjudged:
@@ -37,11 +40,12 @@ async def put(session: AsyncSession, feedback: FeedbackGiven, workload: str) -> 
 
 async def take_up(
     session: AsyncSession, workload: str, at_least: int
-) -> tuple[str, list[str]] | None:
-    """Claim all usable feedback of a workload for one batch, once there is enough of it.
+) -> list[tuple[str, list[str]]]:
+    """Claim all usable feedback of a workload, once there is enough of it.
 
-    Return the batch's id and its requests, or None while too few wait. Feedback waits until its
-    request was captured.
+    Return batches, each its id and its requests; none while too few wait. Feedback waits until its
+    request was captured. What has gathered for long is several batches: one names its requests in
+    an event and in a query, which take so many and no more.
     """
     waiting = (
         await session.execute(
@@ -57,11 +61,15 @@ async def take_up(
         )
     ).all()
     if len(waiting) < at_least:
-        return None
-    batch_id = digest("traffic", workload, *(f"{name}:{revision}" for name, revision in waiting))
-    requests = [name for name, _ in waiting]
-    await put_into(session, batch_id, requests)
-    return batch_id, requests
+        return []
+    batches = []
+    for start in range(0, len(waiting), MOST_IN_BATCH):
+        part = waiting[start : start + MOST_IN_BATCH]
+        batch_id = digest("traffic", workload, *(f"{name}:{revision}" for name, revision in part))
+        requests = [name for name, _ in part]
+        await put_into(session, batch_id, requests)
+        batches.append((batch_id, requests))
+    return batches
 
 
 async def put_into(session: AsyncSession, batch_id: str, requests: Sequence[str]) -> None:
