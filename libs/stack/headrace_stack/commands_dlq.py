@@ -172,13 +172,17 @@ async def _replay(
     found = await dead_letters.find(servers, choice)
     chosen = [letter for letter in found if again or not letter.replays]
     done_before = len(found) - len(chosen)
+    sent = len(chosen)
     if dry_run:
         _print(chosen, as_json)
     else:
-        sent = dead_letters.replay(servers, chosen, operator=operator, reason=reason)
-        async for letter, replay_id in sent:
+        done = dead_letters.replay(servers, chosen, operator=operator, reason=reason)
+        async for letter, replay_id in done:
+            sent -= replay_id is None
             if as_json:
                 typer.echo(json.dumps({**letter.describe(), "replay_id": replay_id}))
+            elif replay_id is None:
+                typer.echo(f"{letter.name} is left: {letter.topic} has a newer record of its key")
             else:
                 typer.echo(
                     f"{letter.name} -> {letter.topic}  {letter.event_type or ''}  {replay_id}"
@@ -186,7 +190,7 @@ async def _replay(
     if not as_json:
         before = f"; {done_before} were replayed before (`--again`)" if done_before else ""
         verb = "would be sent" if dry_run else "sent"
-        typer.echo(f"{len(chosen)} of {len(found)} {verb} back{before}.")
+        typer.echo(f"{sent} of {len(found)} {verb} back{before}.")
 
 
 def shape(value: Any) -> Any:

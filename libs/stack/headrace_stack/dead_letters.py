@@ -160,8 +160,11 @@ async def find(bootstrap: str, choice: Choice) -> list[DeadLetter]:
 
 async def replay(
     bootstrap: str, letters: Sequence[DeadLetter], *, operator: str, reason: str
-) -> AsyncIterator[tuple[DeadLetter, str]]:
+) -> AsyncIterator[tuple[DeadLetter, str | None]]:
     """Send each back to its topic, in order; write the record of it; yield it with its replay id.
+
+    None instead of an id: it was not sent, because its topic keeps only the newest record of a key
+    and has a newer one, which compaction would take away for this one.
 
     First the record, then the note: a kill between them lets it be sent again, which the
     consumers' inboxes drop. The other way round it would never be sent.
@@ -173,6 +176,9 @@ async def replay(
                     f"{letter.name} came from {letter.topic or 'an unknown topic'}, which is no "
                     "topic of this release: nothing more was sent back."
                 )
+            if await is_superseded(bootstrap, letter):
+                yield letter, None
+                continue
             whole = await restored(bootstrap, letter) if letter.omitted else letter
             replay_id = new_id()
             headers = [*plain_headers(whole), (REPLAY_HEADER, replay_id.encode())]
@@ -201,6 +207,28 @@ async def replay(
                 headers=[(name, value.encode()) for name, value in note.headers().items()],
             )
             yield letter, replay_id
+
+
+async def is_superseded(bootstrap: str, letter: DeadLetter) -> bool:
+    """Say whether a compacted topic has a newer record of the letter's key."""
+    _, number, offset = letter.origin.rsplit("/", 2)
+    if BY_NAME[letter.topic].cleanup != "compact" or not (number.isdigit() and offset.isdigit()):
+        return False
+    partition = TopicPartition(letter.topic, int(number))
+    consumer = Consumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        consumer.assign([partition])
+        end = (await consumer.end_offsets([partition]))[partition]
+        consumer.seek(partition, int(offset) + 1)
+        while await consumer.position(partition) < end:
+            for batch in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
+                if any(record.key == letter.key for record in batch):
+                    return True
+        return False
+    finally:
+        await asyncio.sleep(0.05)
+        await consumer.stop()
 
 
 async def restored(bootstrap: str, letter: DeadLetter) -> DeadLetter:

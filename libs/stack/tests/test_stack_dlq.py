@@ -16,7 +16,7 @@ from headrace_events.data import RecordsRejected
 from headrace_kit import Service
 from headrace_stack.cli import app
 from headrace_stack.commands_dlq import moment, shape
-from headrace_stack.dead_letters import Choice, DeadLetter, restored
+from headrace_stack.dead_letters import Choice, DeadLetter, replay, restored
 from headrace_stack.errors import StackError
 
 SECRET = "my card is 4111 1111"
@@ -243,3 +243,22 @@ async def test_what_its_origin_does_not_hold_any_more_is_refused(kafka: str) -> 
     unreadable = letter(omitted="value", value=None)
     with pytest.raises(StackError, match="has to send it again"):
         await restored(kafka, unreadable)
+
+
+@pytest.mark.integration
+async def test_an_older_manifest_is_not_put_behind_a_newer_one_of_its_key(kafka: str) -> None:
+    """Compaction would keep the older one, and a service that starts anew would take it."""
+    topic, key, another = topics.WORKLOADS, new_id().encode(), new_id().encode()
+
+    def of(sent: Any, key: bytes) -> DeadLetter:
+        return letter(topic=topic, origin=f"{topic}/{sent.partition}/{sent.offset}", key=key)
+
+    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+        older = await producer.send_and_wait(topic, b"1", key)
+        # Of another key: it is no reason.
+        other = await producer.send_and_wait(topic, b"2", another, partition=older.partition)
+        await producer.send_and_wait(topic, b"3", key)
+        letters = [of(older, key), of(other, another)]
+        sent = replay(kafka, letters, operator="anna", reason="")
+        first, second = [replay_id async for _, replay_id in sent]
+    assert first is None and second is not None
