@@ -70,7 +70,7 @@ class Handlers:
 
     async def feedback_given(self, event: Event[FeedbackGiven], uow: UnitOfWork) -> None:
         """Keep the feedback; when enough of it waits, land it."""
-        await feedback_store.put(uow.session, event.data, event.workload)
+        await feedback_store.put(uow.session, event.data, event.workload, event.time)
         await uow.session.flush()
         workload = await capture_store.workload_of(uow.session, event.data.request_id)
         if workload:

@@ -9,11 +9,11 @@ from typing import Any
 import polars as pl
 import pytest
 from deltalake import DeltaTable
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from headrace_events import Event
 from headrace_events.inference import FeedbackGiven, InferenceRejected
-from headrace_ingest.adapters import delta
+from headrace_ingest.adapters import delta, feedback_store
 from headrace_ingest.adapters.capture_flush import CaptureFlush
 from headrace_ingest.adapters.tables import CaptureRow, FeedbackRow
 from headrace_ingest.metrics import CAPTURES_ASIDE
@@ -241,3 +241,39 @@ async def test_feedback_that_gathered_for_long_is_taken_up_in_several_batches(be
     named = [one for payload in jobs for one in payload["requests"]]
     assert sorted(named) == ids
     assert len(set(batches)) == len(jobs) == 5
+
+
+async def test_feedback_on_requests_that_nobody_knows_is_forgotten(
+    bench: Any, outcome: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stayed for ever, with the text of its correction, for each id that anybody invented."""
+    monkeypatch.setattr(feedback_store, "_FORGET_AT_ONCE", 2)
+    await bench.apply("support")
+    await bench.handlers.outcomes([outcome(1)])
+    flush = flush_of(bench)
+
+    async def ids() -> list[str]:
+        async with bench.service.reading() as session:
+            return sorted(await session.scalars(select(FeedbackRow.request_id)))
+
+    for request_id in ("r1", "invented-1", "invented-2", "invented-3"):
+        await bench.give("support", FeedbackGiven(request_id=request_id, rating=0, correction="x"))
+    await flush.clean()
+    assert len(await ids()) == 4, "its request may still come"
+    long_ago = datetime.now(UTC) - timedelta(days=40)
+    async with bench.service.unit_of_work() as uow:
+        await uow.session.execute(update(FeedbackRow).values(given_at=long_ago))
+    await bench.give("support", FeedbackGiven(request_id="late", rating=1))
+    await flush.clean()
+    assert await ids() == ["late", "r1"]
+
+
+async def test_feedback_of_an_older_release_has_its_time_from_the_first_look(bench: Any) -> None:
+    await bench.apply("support")
+    await bench.give("support", FeedbackGiven(request_id="old", rating=1))
+    async with bench.service.unit_of_work() as uow:
+        await uow.session.execute(update(FeedbackRow).values(given_at=None))
+    await flush_of(bench).clean()
+    async with bench.service.reading() as session:
+        (given_at,) = await session.scalars(select(FeedbackRow.given_at))
+    assert datetime.now(UTC) - given_at < timedelta(minutes=5)

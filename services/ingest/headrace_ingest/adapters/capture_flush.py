@@ -41,10 +41,14 @@ class CaptureFlush:
             await self._judge()
 
     async def clean(self) -> None:
-        """Forget the ids of old requests."""
+        """Forget the ids of old requests, and feedback on requests that nobody knows."""
         before = datetime.now(UTC) - timedelta(days=self._settings.keep_days)
         async with self.unit_of_work() as uow:
             await capture_store.forget(uow.session, before)
+        forgotten = 1
+        while forgotten:
+            async with self.unit_of_work() as uow:
+                forgotten = await feedback_store.forget(uow.session, before)
         await self._put_aside()
 
     def _is_applied(self, workload: str) -> bool:

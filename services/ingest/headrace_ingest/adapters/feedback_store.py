@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_events.inference import FeedbackGiven
@@ -14,6 +14,8 @@ from headrace_ingest.core.traffic import COMPLETED, is_usable
 
 MOST_IN_BATCH = 2000
 """Requests; an id has up to 128 characters, an event a megabyte, a query 32,766 variables."""
+
+_FORGET_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,13 @@ class Unjudged:
     requested_at: datetime
 
 
-async def put(session: AsyncSession, feedback: FeedbackGiven, workload: str) -> None:
+async def put(session: AsyncSession, feedback: FeedbackGiven, workload: str, at: datetime) -> None:
     """Keep the newest feedback on a request; it counts again for the next batch."""
     row = await session.get(FeedbackRow, feedback.request_id)
     if row is None:
         row = FeedbackRow(request_id=feedback.request_id, workload=workload, revision=0)
         session.add(row)
-    row.rating, row.correction = feedback.rating, feedback.correction
+    row.rating, row.correction, row.given_at = feedback.rating, feedback.correction, at
     row.usable, row.judged, row.batch_id = is_usable(feedback), False, None
     row.revision += 1
 
@@ -118,6 +120,29 @@ async def mark_judged(session: AsyncSession, done: Sequence[Unjudged]) -> None:
             )
             .values(judged=True, correction=None)
         )
+
+
+async def forget(session: AsyncSession, before: datetime) -> int:
+    """Delete some feedback older than `before` whose request is not known, or not any more.
+
+    Anybody may give feedback on an id that no request has. Returns how many rows went: the caller
+    goes on while there are any.
+    """
+    await session.execute(
+        update(FeedbackRow).where(FeedbackRow.given_at.is_(None)).values(given_at=datetime.now(UTC))
+    )
+    captured = select(CaptureRow.request_id).where(CaptureRow.request_id == FeedbackRow.request_id)
+    old = (
+        select(FeedbackRow.request_id)
+        .where(FeedbackRow.given_at < before, ~captured.exists())
+        .limit(_FORGET_AT_ONCE)
+    )
+    done = await session.execute(
+        delete(FeedbackRow)
+        .where(FeedbackRow.request_id.in_(old.scalar_subquery()))
+        .returning(FeedbackRow.request_id)
+    )
+    return len(done.all())
 
 
 async def members(session: AsyncSession, batch_id: str) -> list[str]:

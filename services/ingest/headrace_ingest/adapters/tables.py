@@ -104,3 +104,5 @@ class FeedbackRow(Base):
     """Whether this revision is in the traffic table."""
     batch_id: Mapped[str | None]
     """The raw batch that took it up."""
+    given_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """None in a row of an older release."""
