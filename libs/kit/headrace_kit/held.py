@@ -14,7 +14,10 @@ from headrace_kit.metrics import LANE_HELD, RECORDS_HELD
 _LOG = structlog.get_logger(__name__)
 _FIRST_WAIT_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 5.0  # Kafka may be back at any moment, and somebody waits for an answer
+_POLL_PATIENCE_SECONDS = 15.0  # a poll that fails is tried again, and then a new member joins
 _PATIENCE_SECONDS = 3.0  # a broker that is restarted is no reason to send traffic elsewhere
+
+_POLL = "poll"
 
 
 class SomeHeld(Exception):
@@ -27,7 +30,7 @@ class SomeHeld(Exception):
 
 
 class Lane:
-    """One consumer's work on its records; `is_going` is False while any of it is held."""
+    """One consumer's work on its records; `is_going` is False while any is held, or none read."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -40,6 +43,18 @@ class Lane:
         """False when something has been held for longer than a short outage takes."""
         oldest = min(self._held.values(), default=None)
         return oldest is None or time.monotonic() - oldest < _PATIENCE_SECONDS
+
+    def stand(self, error: BaseException) -> None:
+        """Nothing can be read, a right is missing for example; until `go`."""
+        since = time.monotonic() + _POLL_PATIENCE_SECONDS - _PATIENCE_SECONDS
+        self._held.setdefault(_POLL, since)
+        LANE_HELD.labels(self.name).set(len(self._held))
+        _LOG.warning("poll failed", lane=self.name, error=type(error).__name__)
+
+    def go(self) -> None:
+        """A poll went well."""
+        if self._held.pop(_POLL, None) is not None:
+            LANE_HELD.labels(self.name).set(len(self._held))
 
     def end(self) -> None:
         """Hold nothing any more: what fails from now on is left for the next start."""

@@ -184,11 +184,12 @@ class StreamConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafk
         except TimeoutError:
             return []
         except Exception as error:  # noqa: BLE001 - a lane outlives whatever its client dies of
-            _LOG.warning("poll failed", group=self._group, error=type(error).__name__)
+            self.lane.stand(error)
             self._failures += 1
             await asyncio.sleep(_RETRY_SECONDS)
             return []
         self._failures = 0
+        self.lane.go()
         # Of the assignment that holds now, also where the rebalance came during the poll: aiokafka
         # forgets what it fetched for an older one.
         return [record for batch in batches.values() for record in batch]

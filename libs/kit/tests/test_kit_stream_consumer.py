@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from headrace_events import Event, new_id, topics
 from headrace_events.inference import InferenceRequested, Message
-from headrace_kit import Service
+from headrace_kafka import Consumer
+from headrace_kit import Service, held
 from headrace_kit.stream_consumer import StreamConsumer
 
 pytestmark = pytest.mark.integration
@@ -387,4 +389,26 @@ async def test_a_cancellation_out_of_a_handler_leaves_no_record_behind(
     await until(lambda: set(handled) == member.wanted and leaks == [1])
     offsets = member.consumer._offsets
     await until(lambda: not offsets.under_way and not offsets.committable())
+    await member.consumer.stop()
+
+
+async def test_a_lane_that_may_not_read_says_so_until_it_may(
+    kafka, producer, settings_for, monkeypatch
+) -> None:
+    async def denied(*_: Any, **__: Any) -> Any:
+        raise TopicAuthorizationFailedError(topics.INFERENCE_REQUESTS)
+
+    monkeypatch.setattr(held, "_POLL_PATIENCE_SECONDS", 7.0)  # a new member has joined by then
+    handled: Counter[str] = Counter()
+    member = Member(settings_for(), f"g-{new_id()}", "m-0", handled)
+    await member.consumer.start()
+    first = member.consumer._consumer
+    monkeypatch.setattr(Consumer, "getmany", denied)
+    await asyncio.sleep(1.5)
+    assert member.consumer.lane.is_going  # once or twice is nothing
+    await until(lambda: not member.consumer.lane.is_going)
+    assert member.consumer._consumer is not first
+    monkeypatch.undo()
+    member.wanted = {await ask(producer, "w")}
+    await until(lambda: member.consumer.lane.is_going and len(handled) == 1)
     await member.consumer.stop()
