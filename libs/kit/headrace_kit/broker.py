@@ -2,11 +2,13 @@
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
@@ -19,6 +21,7 @@ from headrace_kit.silence import Silence, join_anew
 from headrace_kit.stream_consumer import membership
 
 _WATCH_SECONDS = 1.0
+_FAILING_SECONDS = 8.0  # FastStream waits for five before it polls again
 
 OnRecord = Callable[["ConsumerRecord[Any, Any]"], Awaitable[None]]
 
@@ -35,6 +38,19 @@ async def _undecoded(message: KafkaMessage) -> Any:
     return message.raw_message
 
 
+class _Reader(Consumer):
+    """Our consumer, which notes what FastStream swallows: that a poll failed, when, of what."""
+
+    failed: tuple[float, KafkaError] | None = None
+
+    async def getone(self, *partitions: TopicPartition) -> Any:
+        try:
+            return await super().getone(*partitions)
+        except KafkaError as error:
+            self.failed = time.monotonic(), error
+            raise
+
+
 class _Broker(KafkaBroker):
     """FastStream's broker with our consumer: one that reads past what cannot be read."""
 
@@ -42,7 +58,7 @@ class _Broker(KafkaBroker):
         await super()._connect()
         config = self.config.broker_config
         made: Any = config.builder  # by `_connect`, and so replaced behind it
-        config.builder = partial(Consumer, **made.keywords)
+        config.builder = partial(_Reader, **made.keywords)
         return config.builder
 
 
@@ -90,6 +106,7 @@ class ControlSubscriber(ConsumerRebalanceListener):  # type: ignore[misc] # aiok
         self._settings = settings
         self._joined = False
         self._busy = False
+        self._told: tuple[float, KafkaError] | None = None
         self._subscriber = broker.subscriber(
             *topics, group_id=group, listener=self, **_consumer_options(settings, instance)
         )
@@ -118,6 +135,7 @@ class ControlSubscriber(ConsumerRebalanceListener):  # type: ignore[misc] # aiok
         silence = Silence()
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
+            self._look_at_polls()
             if self._busy:  # nobody asks
                 silence.end()
                 continue
@@ -125,6 +143,14 @@ class ControlSubscriber(ConsumerRebalanceListener):  # type: ignore[misc] # aiok
             if silent > self._settings.silence_seconds:
                 await join_anew(self._group, self._become_a_new_member)
                 silence.end()
+
+    def _look_at_polls(self) -> None:
+        failed = getattr(self._subscriber.consumer, "failed", None)
+        if failed is None or time.monotonic() - failed[0] > _FAILING_SECONDS:
+            self.lane.go()
+        elif failed is not self._told:
+            self.lane.stand(failed[1])
+        self._told = failed
 
     async def _become_a_new_member(self) -> None:
         self._joined = False

@@ -412,3 +412,27 @@ async def test_a_lane_that_may_not_read_says_so_until_it_may(
     member.wanted = {await ask(producer, "w")}
     await until(lambda: member.consumer.lane.is_going and len(handled) == 1)
     await member.consumer.stop()
+
+
+async def test_the_control_lane_that_may_not_read_says_so_until_it_may(
+    kafka, settings_for, monkeypatch
+) -> None:
+    async def denied(*_: Any, **__: Any) -> Any:
+        raise TopicAuthorizationFailedError(topics.WORKLOADS)
+
+    monkeypatch.setattr(held, "_POLL_PATIENCE_SECONDS", 4.0)
+    service = Service("registry", settings_for())
+    async with service.running():
+        assert service.readiness()["lane headrace.registry"]
+        monkeypatch.setattr(Consumer, "getone", denied)
+        # What the poll under way returns with: of a type that nobody handles.
+        named = {"specversion": "1.0", "id": new_id(), "source": "t", "type": "t.v1"}
+        headers = [(f"ce_{name}", value.encode()) for name, value in named.items()]
+        async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+            for partition in range(topics.BY_NAME[topics.WORKLOADS].partitions):
+                await producer.send_and_wait(
+                    topics.WORKLOADS, b"{}", b"k", partition=partition, headers=headers
+                )
+        await until(lambda: not service.readiness()["lane headrace.registry"])
+        monkeypatch.undo()
+        await until(lambda: service.readiness()["lane headrace.registry"])
