@@ -1,16 +1,21 @@
 """Read a workload manifest, refuse a wrong one field by field, and publish a right one."""
 
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
-from headrace_events import Event
+from headrace_events import Event, InvalidEvent, parse
 from headrace_events.text import fit_text
+from headrace_events.topics import BY_NAME
 from headrace_events.workload import Manifest, WorkloadApplied
+from headrace_kafka import Consumer, give_up
 from headrace_models.errors import ModelError
 from headrace_models.reference import check
 from headrace_stack.errors import StackError
@@ -22,6 +27,8 @@ _MOST_PROBLEMS = 20
 _LONGEST_SYSTEM = 100_000
 _LONGEST_PATH = 4096
 _LONGEST_NAME = 200
+_POLL_MS = 300
+_LOOK_SECONDS = 10.0
 
 
 class InvalidManifest(StackError):
@@ -126,7 +133,11 @@ def _refusal(path: Path, problems: list[str]) -> str:
 
 
 async def publish(bootstrap: str, manifest: Manifest) -> Event[WorkloadApplied]:
-    """Publish `workload.applied` on the compacted topic, keyed by the workload's name."""
+    """Publish `workload.applied` on the compacted topic, keyed by the workload's name.
+
+    Services take the newest by its time. Where an earlier one was applied by a clock that is ahead
+    of this one, the event is given a time just after it: what is applied last holds.
+    """
     name = manifest.metadata.name
     event = Event[WorkloadApplied].new(
         WorkloadApplied(revision=manifest.revision(), manifest=manifest),
@@ -136,6 +147,7 @@ async def publish(bootstrap: str, manifest: Manifest) -> Event[WorkloadApplied]:
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)
     try:
         await producer.start()
+        event = await _after_the_newest(bootstrap, event)
         await producer.send_and_wait(
             event.topic,
             event.body(),
@@ -150,3 +162,44 @@ async def publish(bootstrap: str, manifest: Manifest) -> Event[WorkloadApplied]:
     finally:
         await producer.stop()
     return event
+
+
+async def _after_the_newest(
+    bootstrap: str, event: Event[WorkloadApplied]
+) -> Event[WorkloadApplied]:
+    newest = None
+    # Without an answer in time the event keeps its own: clocks are rarely so wrong.
+    with contextlib.suppress(TimeoutError, OverflowError):
+        async with asyncio.timeout(_LOOK_SECONDS):
+            newest = await _newest(bootstrap, event.topic, event.workload)
+        if newest is not None and newest >= event.time:
+            return event.model_copy(update={"time": newest + timedelta(milliseconds=1)})
+    return event
+
+
+async def _newest(bootstrap: str, topic: str, name: str) -> datetime | None:
+    """The latest time that a manifest of the workload has in the topic, which is a small one."""
+    partitions = [TopicPartition(topic, number) for number in range(BY_NAME[topic].partitions)]
+    consumer = Consumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    found = None
+    try:
+        await consumer.start()
+        consumer.assign(partitions)
+        # At once: aiokafka would be on its way to the end, and arrive there after the seek.
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        while [p for p, end in ends.items() if await consumer.position(p) < end]:
+            for records in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
+                times = [_time(record) for record in records if record.key == name.encode()]
+                found = max(filter(None, [found, *times]), default=None)
+    finally:
+        await give_up(consumer)
+    return found
+
+
+def _time(record: "ConsumerRecord[Any, Any]") -> datetime | None:
+    try:
+        raw = parse(dict(record.headers), record.value)
+        return raw.load(WorkloadApplied).time.astimezone(UTC)
+    except (InvalidEvent, OverflowError):
+        return None
