@@ -14,6 +14,7 @@ from headrace_serving.core.generation import (
     AdapterRefused,
     EngineError,
     EngineUnavailable,
+    GenerationFailed,
     Prompt,
 )
 from headrace_serving.core.prompting import adapter_of
@@ -67,7 +68,9 @@ class Generator:
             route = replace(route, canary=None)
         return choose(route, manifest.spec.base, request.request_id, request.key)
 
-    async def stream(self, choice: Choice, request: Request) -> AsyncGenerator[str | Generated]:
+    async def stream(
+        self, choice: Choice, request: Request, *, alone: bool = False
+    ) -> AsyncGenerator[str | Generated]:
         """Generate with one version, inside a span; text in pieces if asked for, the whole last."""
         attributes = {
             "gen_ai.operation.name": "chat",
@@ -84,6 +87,7 @@ class Generator:
             request.prompt,
             request.deadline,
             urgent=request.urgent,
+            alone=alone,
         )
         try:
             async for piece in pieces:
@@ -110,18 +114,24 @@ class Generator:
         """Generate by the route of the moment; the last item is the whole answer.
 
         With patience, while the engine is away, try again until the deadline (or the patience)
-        ends; pieces start over with each try. A canary whose adapter is refused is answered by the
-        incumbent, and ends: its users must not suffer, nor may it wait for ever for a judgement.
+        ends; pieces start over with each try. What failed in a batch is tried again alone, for it
+        may have been another row's doing. What the model fails on again and again is given up after
+        the patience, however late its deadline: it holds a place of the lane. A canary whose
+        adapter is refused is answered by the incumbent, and ends: its users must not suffer, nor
+        may it wait for ever for a judgement.
         Raises Unanswered, with the version that was to answer.
         """
         now = time.time()
-        until = now if patience_seconds is None else request.deadline or now + patience_seconds
+        patient = now + (patience_seconds or 0.0)
+        until = now if patience_seconds is None else request.deadline or patient
         canary = True
+        alone = begun = False
         while True:
             choice = self.choose(manifest, request, canary=canary)
             try:
-                async with aclosing(self.stream(choice, request)) as pieces:
+                async with aclosing(self.stream(choice, request, alone=alone)) as pieces:
                     async for piece in pieces:
+                        begun = True
                         yield choice, piece
                 return
             except AdapterRefused as error:
@@ -130,8 +140,13 @@ class Generator:
                 await self._refused(request.workload, choice, str(error))
                 canary = False
             except (EngineUnavailable, Overloaded) as error:
-                if time.time() + _RETRY_SECONDS > until:
-                    late = patience_seconds is not None and request.deadline
+                failed = isinstance(error, GenerationFailed)
+                if failed and not alone and not (begun and patience_seconds is None):
+                    alone = True
+                    continue
+                if time.time() + _RETRY_SECONDS > (min(until, patient) if failed else until):
+                    late = request.deadline and time.time() + _RETRY_SECONDS > request.deadline
+                    late = late and patience_seconds is not None
                     fault = ending_of(error).fault
                     shown = DeadlineExceeded(fault) if late else error
                     raise self._unanswered(shown, request, choice) from None

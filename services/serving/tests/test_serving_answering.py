@@ -1,5 +1,6 @@
 """The generator that both ways in share: a refused canary, and whose fault an ending is."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -125,3 +126,46 @@ async def test_a_deadline_is_whose_it_is(own: bool, fault: str) -> None:
     late = replace(REQUEST, deadline=time.time() - 1, own_deadline=own)
     found = await ended(EngineUnavailable("unused"), late)
     assert (found.ending.reason, found.ending.fault) == ("deadline_exceeded", fault)
+
+
+async def test_a_request_that_the_model_fails_on_holds_its_place_no_longer_than_the_patience() -> (
+    None
+):
+    """With a deadline of next year it held a place of the lane until then; 128 of them, all."""
+    started = time.monotonic()
+    patient = replace(REQUEST, deadline=time.time() + 365 * 86_400)
+    found = await ended(GenerationFailed("x"), patient, patience=1.5)
+    assert (found.ending.reason, found.ending.fault) == ("engine_error", "version")
+    assert time.monotonic() - started < 10
+
+
+class Poisoned(Failing):
+    """An engine that fails the whole batch in which one prompt stands."""
+
+    async def generate(
+        self, base: str, adapter: Adapter | None, batch: Sequence[Prompt]
+    ) -> AsyncIterator[Sequence[Piece]]:
+        if any(content == "poison" for prompt in batch for _, content in prompt.messages):
+            raise self._error
+        yield [Piece(row, "answer", 1, 1, "stop") for row in range(len(batch))]
+
+
+@pytest.mark.parametrize("patience", [None, 1.5])
+async def test_one_prompt_that_the_model_fails_on_ends_no_other_request_of_its_batch(
+    patience: float | None,
+) -> None:
+    batcher = Batcher(Poisoned(GenerationFailed("ValueError")), max_batch=8, max_waiting=8)
+    shared = Generator(batcher, lambda _: PRODUCTION)
+
+    async def ask(content: str) -> str:
+        request = replace(REQUEST, prompt=Prompt((("user", content),), max_tokens=4))
+        try:
+            async for _, piece in shared.answer(MANIFEST, request, patience):
+                assert isinstance(piece, Generated)
+                return piece.text
+        except Unanswered as error:
+            return error.ending.fault
+        return "nothing"
+
+    answers = await asyncio.gather(*map(ask, ["hello", "poison", "hello", "hello"]))
+    assert answers == ["answer", "version", "answer", "answer"]

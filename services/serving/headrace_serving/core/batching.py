@@ -59,6 +59,7 @@ class _Waiting:
     adapter: Adapter | None
     prompt: Prompt
     deadline: float | None
+    alone: bool = False
     pieces: "asyncio.Queue[Piece | Exception]" = field(default_factory=asyncio.Queue)
     abandoned: bool = False
     batch: "_Batch | None" = None
@@ -138,12 +139,13 @@ class Batcher:
         deadline: float | None = None,
         *,
         urgent: bool = False,
+        alone: bool = False,
     ) -> AsyncGenerator[str | Generated]:
         """Generate; text comes in pieces when the prompt asks for it, the whole comes last.
 
-        Raises DeadlineExceeded, Overloaded or an EngineError.
+        `alone`: in a batch of its own. Raises DeadlineExceeded, Overloaded or an EngineError.
         """
-        waiting = _Waiting(base, adapter, prompt, deadline)
+        waiting = _Waiting(base, adapter, prompt, deadline, alone)
         if waiting.late:
             raise DeadlineExceeded
         if self.full(urgent=urgent):
@@ -215,7 +217,7 @@ class Batcher:
                 continue
             if waiting.late:
                 waiting.pieces.put_nowait(DeadlineExceeded())
-            elif batch and waiting.adapter != batch[0].adapter:
+            elif batch and (waiting.adapter != batch[0].adapter or waiting.alone or batch[0].alone):
                 others.append(waiting)
             else:
                 batch.append(waiting)
