@@ -13,6 +13,7 @@ import structlog
 
 from headrace_events.workload import Manifest
 from headrace_kit.delta import open_table, table_uri
+from headrace_kit.metrics import BACKGROUND_FAILURES
 from headrace_kit.settings import Upkeep
 
 _LOG = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ class TableUpkeep:
             async with self._alone():
                 files = await asyncio.to_thread(work, uri, self._settings)
         except Exception as error:  # noqa: BLE001 - a conflict with another writer, a store away
+            BACKGROUND_FAILURES.labels("table upkeep").inc()
             _LOG.warning("table upkeep failed", work=work.__name__, error=type(error).__name__)
             return False
         if files:

@@ -7,6 +7,7 @@ import pytest
 from deltalake import write_deltalake
 from sqlalchemy import text
 
+from headrace_events.workload import Manifest
 from headrace_kit.database import Database, sqlite_url
 from headrace_kit.delta import (
     TableUnreadable,
@@ -19,7 +20,9 @@ from headrace_kit.delta import (
     refuse_root,
     table_uri,
 )
-from headrace_kit.settings import Storage
+from headrace_kit.metrics import BACKGROUND_FAILURES
+from headrace_kit.settings import Storage, Upkeep
+from headrace_kit.table_upkeep import TableUpkeep
 
 ODD = ["űr tár %1 #2", "a?b=c", "k1=v1", 'it\'s {a}, "b"; ~*&+', "😀\u00a0e\u0301", "100%", "a:b@c"]
 REFUSED = ["my%20files", "%41", "[1]", "a|b", "a^b", "a\\b", "a\nb", "a\x7fb"]
@@ -82,3 +85,34 @@ async def test_a_database_lies_in_any_folder(tmp_path: Path, name: str) -> None:
         assert (await session.execute(text("SELECT count(*) FROM kit_outbox"))).scalar() == 0
     await database.close()
     assert file.is_file()
+
+
+async def test_a_table_that_cannot_be_tidied_is_counted_and_holds_up_no_other(
+    tmp_path: Path,
+) -> None:
+    root = str(tmp_path)
+    broken, whole = (table_uri(root, "raw", name) for name in ("broken", "whole"))
+    for _ in range(3):
+        write_deltalake(whole, pl.DataFrame({"n": [1]}), mode="append")
+    log = Path(broken) / "_delta_log"
+    log.mkdir(parents=True)
+    (log / f"{0:020}.json").write_text("{")
+    manifests = [
+        Manifest.model_validate(
+            {
+                "apiVersion": "headrace/v1",
+                "kind": "Workload",
+                "metadata": {"name": name, "owner": "test"},
+            }
+        )
+        for name in ("broken", "whole")
+    ]
+    upkeep = TableUpkeep(
+        root, Upkeep(small_files=2), lambda: manifests, compacted=["raw"], vacuumed=[]
+    )
+    failures = BACKGROUND_FAILURES.labels("table upkeep")._value
+    before = failures.get()
+    await upkeep.tick()
+    assert failures.get() == before + 1
+    table = open_table(whole)
+    assert table is not None and len(table.file_uris()) == 1
