@@ -23,7 +23,7 @@ from headrace_guardrails.core.policy import DEFAULT, Policy, Stage, of_manifest
 from headrace_guardrails.core.window import release
 from headrace_guardrails.events import SOURCE
 from headrace_guardrails.metrics import broken_off, observe
-from headrace_guardrails.pace import Pace, judged
+from headrace_guardrails.pace import Pace, judged, size_of
 from headrace_kit import Service
 from headrace_kit.telemetry import current_traceparent
 
@@ -120,7 +120,7 @@ def router(service: Service) -> APIRouter:
         with observe("input"):
             policy = policy_of(body.workload)
             work = partial(judge_messages, body.messages, policy, broken_off)
-            judgement = await judged(sum(len(m.content) for m in body.messages), work)
+            judgement = await judged(size_of(body.messages), work)
         await publish(body.workload, body.request_id, "input", judgement)
         return _verdict(judgement, messages=judgement.messages)
 

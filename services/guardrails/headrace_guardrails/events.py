@@ -19,7 +19,7 @@ from headrace_guardrails.core.policy import DEFAULT, Policy, of_manifest
 from headrace_guardrails.core.streams import OpenStreams, give
 from headrace_guardrails.core.window import release
 from headrace_guardrails.metrics import broken_off, observe
-from headrace_guardrails.pace import Pace, judged
+from headrace_guardrails.pace import Pace, judged, size_of
 from headrace_kit.telemetry import trace_id_of
 
 SOURCE = "guardrails"
@@ -49,7 +49,7 @@ class InputHandler:
             policy, around = self._policy(event.workload), circumstances(event)
             work = partial(admit, request, policy, around, broken_off)
             with observe("input"):
-                facts = await judged(sum(len(m.content) for m in request.messages), work)
+                facts = await judged(size_of(request.messages), work)
             outcomes += caused(event, request.request_id, facts)
             await pace.breathe()
         return outcomes

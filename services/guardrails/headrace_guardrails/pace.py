@@ -2,8 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
+
+from headrace_events.inference import Message
 
 T = TypeVar("T")
 
@@ -11,6 +13,15 @@ T = TypeVar("T")
 # lets go of the interpreter's lock). Ordinary ones are shorter, and a thread costs them more.
 INLINE_CHARS = 2_000
 _MOST_SECONDS = 0.005
+
+
+# What a turn costs beside its text: a turn without any costs as much as this many characters.
+_TURN_CHARS = 64
+
+
+def size_of(messages: Sequence[Message]) -> int:
+    """Characters that judging a conversation is worth: many empty turns are no small one."""
+    return sum(len(message.content) for message in messages) + _TURN_CHARS * (len(messages) - 1)
 
 
 async def judged(chars: int, work: Callable[[], T]) -> T:
