@@ -1,6 +1,9 @@
 """Normalising text, and the key under which two prompts are the same prompt."""
 
 import unicodedata
+from typing import Literal
+
+import re2
 
 # Invisible characters that carry no meaning here: soft hyphen, zero-width space, word joiner,
 # byte order mark and the marks of writing direction. The joiners that emoji and some scripts
@@ -20,6 +23,12 @@ _TABLE = str.maketrans(
     }
 )
 
+# The combining grapheme joiner: no mark is sorted past it, and nobody sees it.
+_JOINER = "\u034f"
+_MARK = r"[^\P{M}\x{034F}]"
+_RUN = re2.compile(_MARK + "{30}")
+_LONG_RUN = re2.compile(_MARK + "{31}")
+
 
 def normalise(text: str) -> str:
     """Return the text in NFC, without control characters, with plain spaces and line ends.
@@ -27,7 +36,7 @@ def normalise(text: str) -> str:
     Runs of spaces inside a line become one; the indentation of a line is left alone (code).
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_TABLE)
-    text = unicodedata.normalize("NFC", text)
+    text = _normal_form("NFC", text)
     if "\n" not in text:
         return " ".join(text.split())
     lines: list[str] = []
@@ -35,6 +44,18 @@ def normalise(text: str) -> str:
         if line or lines[-1:] != [""]:  # one blank line stands for many
             lines.append(line)
     return "\n".join(lines).strip()
+
+
+def _normal_form(form: Literal["NFC", "NFKC"], text: str) -> str:
+    """The text in a normal form of Unicode, made stream-safe before (UAX #15, section 13).
+
+    Python sorts a run of combining marks in the square of its length: 64,000 of them take seconds.
+    """
+    if not text.isascii():
+        encoded = text.encode(errors="surrogatepass")
+        if _LONG_RUN.search(encoded):
+            text = _RUN.sub(rb"\g<0>" + _JOINER.encode(), encoded).decode(errors="surrogatepass")
+    return unicodedata.normalize(form, text)
 
 
 def _normalised_line(line: str) -> str:
@@ -45,7 +66,7 @@ def _normalised_line(line: str) -> str:
 
 def prompt_key(prompt: str) -> str:
     """Return what two prompts share that differ in case, spacing or closing punctuation only."""
-    folded = unicodedata.normalize("NFKC", prompt).casefold()
+    folded = _normal_form("NFKC", prompt).casefold()
     return " ".join(folded.split()).rstrip(".?!… ") or folded.strip()
 
 
