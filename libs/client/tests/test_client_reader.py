@@ -1,6 +1,8 @@
 """The client's reader on a real Kafka: junk among the outcomes, and its own death."""
 
 import asyncio
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +12,17 @@ from headrace_client.errors import ConnectionLost
 from headrace_client.outcomes import Outcomes
 from headrace_events import Event, new_id, topics
 from headrace_events.inference import InferenceRejected
+from headrace_stack.testing import running_kafka
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Kafka of this module's own: other tests read outcomes from their beginning."""
+    home: Path = tmp_path_factory.mktemp("junk")
+    with running_kafka(home) as bootstrap:
+        yield bootstrap
 
 
 @pytest.fixture

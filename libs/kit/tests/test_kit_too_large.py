@@ -33,7 +33,8 @@ async def test_a_request_that_grows_too_large_is_rejected_at_once(kafka, setting
     workload, calls = new_id(), []
 
     async def admit(events: list[Event[Any]]) -> list[Event[Any]]:
-        calls.append(len(events))
+        # What other tests left in the topic is handed over too.
+        calls.extend([len(events)] * any(e.workload == workload for e in events))
         return [
             Event.new(
                 InferenceAdmitted(request=e.data, received_at=0.0),
