@@ -72,7 +72,7 @@ class Stream:
             try:
                 opened = self._open(record)
             except Exception as error:  # noqa: BLE001 - whatever it is, this record is not handled
-                poison.append((record, error))
+                poison.append((record, _bare(error)))
                 continue
             if opened:
                 events.append(opened[0])
@@ -178,7 +178,7 @@ class Stream:
                 attempt=number,
                 error=type(error).__name__,
             )
-            return error
+            return _bare(error)
         for name, count in Counter(event.type for event in events).items():
             EVENTS_HANDLED.labels(name, "done").inc(count)
         return None
@@ -202,3 +202,13 @@ class Stream:
                 return
         await self._dead_letters.write(record, error, attempts)
         EVENTS_HANDLED.labels(event.type, "dead_lettered").inc()
+
+
+def _bare(error: Exception) -> Exception:
+    """Return the error without traceback and context, for whoever keeps it.
+
+    Those hold the frame that keeps it, a circle, and the record. Garbage is collected seldom
+    (`server.py`): with little traffic megabytes of poison stayed for hours.
+    """
+    error.__context__ = None
+    return error.with_traceback(None)

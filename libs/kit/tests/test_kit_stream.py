@@ -1,6 +1,8 @@
 """A micro-batch with poison in it, where the broker is slow, refuses, or the limit is reached."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -148,3 +150,42 @@ async def test_many_at_once_do_not_pass_the_limit_and_a_refused_one_does_not_cou
     results = await asyncio.gather(*working, return_exceptions=True)
     assert len(broker.letters) == 3
     assert sum(isinstance(result, DeadLetterLimitExceeded) for result in results) == 5
+
+
+async def test_poison_is_let_go_when_it_is_dealt_with(stream, broker) -> None:
+    """It lay in a circle of error and frame until the next full collection, hours later."""
+    broker.go.set()
+    poison = [record(b"{" + b"x" * 1000), record(b"{}")]
+    left = [weakref.ref(one) for one in poison]
+    gc.disable()
+    try:
+        await stream(10).consume(poison)
+        poison.clear()
+        assert [ref() for ref in left] == [None, None]
+    finally:
+        gc.enable()
+
+
+async def test_a_batch_that_its_handler_failed_on_is_let_go(broker) -> None:
+    async def fails(_events: list[Event[Any]]) -> None:
+        raise ValueError
+
+    async def publish(_events: Sequence[Event[Any]]) -> None:
+        """There is nothing to publish."""
+
+    broker.go.set()
+    letters = DeadLetters("guardrails", broker.send, 10)
+    policy = RetryPolicy((0.01,), 0.0, 1.0)
+    failing = Stream(
+        "s", [InferenceRequested], fails, publish=publish, dead_letters=letters, policy=policy,
+        group="g",
+    )  # fmt: skip
+    batch = [record(), record()]
+    left = [weakref.ref(one) for one in batch]
+    gc.disable()
+    try:
+        await failing.consume(batch)
+        batch.clear()
+        assert [ref() for ref in left] == [None, None]
+    finally:
+        gc.enable()
