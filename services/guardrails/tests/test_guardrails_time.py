@@ -60,7 +60,7 @@ def repeated(piece: str, length: int) -> str:
 def is_linear(work: Callable[[str], object], piece: str) -> bool:
     """Whether 25 times the length takes about 25 times as long; a square would take 625 times."""
     long, short = repeated(piece, LONG), repeated(piece, SHORT)
-    return cpu_seconds(lambda: work(long), 1) < 100 * max(
+    return cpu_seconds(lambda: work(long), 2) < 250 * max(
         cpu_seconds(lambda: work(short), 3), 0.0005
     )
 
