@@ -1,5 +1,6 @@
 """Hostile text: the time of every detector grows with the length, not with its square."""
 
+import gc
 import time
 
 import pytest
@@ -23,10 +24,14 @@ SHORT, LONG = 8_000, 200_000
 
 def cpu_seconds(text: str, times: int) -> float:
     best = float("inf")
-    for _ in range(times):
-        started = time.process_time()
-        find([text], PERSONAL)
-        best = min(best, time.process_time() - started)
+    gc.disable()  # it walks all that earlier tests left in this process, and is no work of the text's
+    try:
+        for _ in range(times):
+            started = time.process_time()
+            find([text], PERSONAL)
+            best = min(best, time.process_time() - started)
+    finally:
+        gc.enable()
     return best
 
 
@@ -34,7 +39,7 @@ def cpu_seconds(text: str, times: int) -> float:
 def test_time_is_linear(piece: str) -> None:
     short, long = ((piece * (n // len(piece) + 1))[:n] for n in (SHORT, LONG))
     # 25 times the length: a square would take 625 times as long.
-    assert cpu_seconds(long, times=2) < 250 * max(cpu_seconds(short, times=3), 0.0005)
+    assert cpu_seconds(long, times=2) < 100 * max(cpu_seconds(short, times=3), 0.0005)
 
 
 def test_each_detector_asks_the_budget() -> None:
