@@ -24,7 +24,7 @@ SHORT, LONG = 8_000, 200_000
 
 def cpu_seconds(text: str, times: int) -> float:
     best = float("inf")
-    gc.disable()  # it walks all that earlier tests left in this process, and is no work of the text's
+    gc.disable()  # it walks what earlier tests left, and is no work of the text
     try:
         for _ in range(times):
             started = time.process_time()

@@ -40,7 +40,7 @@ RULES: dict[str, Callable[[str], object]] = {
 
 def cpu_seconds(work: Callable[[str], object], text: str, times: int) -> float:
     best = float("inf")
-    gc.disable()  # it walks all that earlier tests left in this process, and is no work of the text's
+    gc.disable()  # it walks what earlier tests left, and is no work of the text
     try:
         for _ in range(times):
             started = time.process_time()

@@ -47,7 +47,7 @@ PIECES = [
 
 def cpu_seconds(work: Callable[[], object], times: int) -> float:
     best = float("inf")
-    gc.disable()  # it walks all that earlier tests left in this process, and is no work of the text's
+    gc.disable()  # it walks what earlier tests left, and is no work of the text
     try:
         for _ in range(times):
             started = time.process_time()
