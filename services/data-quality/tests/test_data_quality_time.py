@@ -1,6 +1,5 @@
 """Hostile text: every rule that reads a text takes time that is linear in its length."""
 
-import gc
 import time
 from collections.abc import Callable
 
@@ -40,14 +39,10 @@ RULES: dict[str, Callable[[str], object]] = {
 
 def cpu_seconds(work: Callable[[str], object], text: str, times: int) -> float:
     best = float("inf")
-    gc.disable()  # it walks what earlier tests left, and is no work of the text
-    try:
-        for _ in range(times):
-            started = time.process_time()
-            work(text)
-            best = min(best, time.process_time() - started)
-    finally:
-        gc.enable()
+    for _ in range(times):
+        started = time.process_time()
+        work(text)
+        best = min(best, time.process_time() - started)
     return best
 
 
@@ -57,7 +52,7 @@ def test_time_is_linear(rule: str, piece: str) -> None:
     """Spaces before a letter took `normalise` the square of their number, phones likewise."""
     short, long = ((piece * (n // len(piece) + 1))[:n] for n in (SHORT, LONG))
     # 25 times the length: a square would take 625 times as long.
-    assert cpu_seconds(RULES[rule], long, 2) < 100 * max(cpu_seconds(RULES[rule], short, 3), 0.0005)
+    assert cpu_seconds(RULES[rule], long, 3) < 100 * max(cpu_seconds(RULES[rule], short, 3), 0.0005)
 
 
 def test_a_row_that_takes_too_long_to_read_is_not_learned_from(

@@ -1,7 +1,6 @@
 """Hostile text: every pattern and every check in linear time, under a budget, beside the loop."""
 
 import asyncio
-import gc
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,14 +46,10 @@ PIECES = [
 
 def cpu_seconds(work: Callable[[], object], times: int) -> float:
     best = float("inf")
-    gc.disable()  # it walks what earlier tests left, and is no work of the text
-    try:
-        for _ in range(times):
-            started = time.process_time()
-            work()
-            best = min(best, time.process_time() - started)
-    finally:
-        gc.enable()
+    for _ in range(times):
+        started = time.process_time()
+        work()
+        best = min(best, time.process_time() - started)
     return best
 
 
@@ -65,7 +60,7 @@ def repeated(piece: str, length: int) -> str:
 def is_linear(work: Callable[[str], object], piece: str) -> bool:
     """Whether 25 times the length takes about 25 times as long; a square would take 625 times."""
     long, short = repeated(piece, LONG), repeated(piece, SHORT)
-    return cpu_seconds(lambda: work(long), 2) < 100 * max(
+    return cpu_seconds(lambda: work(long), 3) < 100 * max(
         cpu_seconds(lambda: work(short), 3), 0.0005
     )
 
