@@ -84,7 +84,9 @@ async def path(settings_for: Callable[..., Any], folder: Path, plant: Plant) -> 
             settings_for(ServingSettings, serving={"engine": "echo"}, **own("serving"))
         ),
         "ingest": ingest(
-            settings_for(IngestSettings, capture={"flush_seconds": 0.2}, **own("ingest"))
+            settings_for(
+                IngestSettings, capture={"flush_seconds": 0.2, "judge_seconds": 0}, **own("ingest")
+            )
         ),
         "monitor": monitor(settings_for(MonitorSettings, **own("monitor"))),
     }

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from headrace_bench.faults.groups import Groups
 from headrace_bench.faults.stack import FaultStack
+from headrace_bench.faults.traffic import ASKED
 
 _PAUSE_SECONDS = 1.0
 _QUIET_LOOKS = 3
@@ -25,15 +26,21 @@ class Drained:
     lag: dict[str, int] = field(default_factory=dict)
     outbox: dict[str, int] = field(default_factory=dict)
     jobs: dict[str, int] = field(default_factory=dict)
+    uncaptured: int = 0
 
     @property
     def empty(self) -> bool:
         """Whether nothing was left."""
-        return not (self.lag or self.outbox or self.jobs)
+        return not (self.lag or self.outbox or self.jobs or self.uncaptured)
 
     def left(self) -> str:
         """What is left, in words."""
-        parts = {"lag": self.lag, "outbox": self.outbox, "open jobs": self.jobs}
+        parts = {
+            "lag": self.lag,
+            "outbox": self.outbox,
+            "open jobs": self.jobs,
+            "requests that wait for the traffic table": self.uncaptured,
+        }
         return "; ".join(f"{name} {found}" for name, found in parts.items() if found)
 
 
@@ -66,7 +73,8 @@ async def _look(stack: FaultStack, halted: tuple[str, ...]) -> Drained | None:
             lags = await groups.by_service()
         outbox = await stack.databases.outbox_rows()
         jobs = await stack.databases.open_jobs()
+        uncaptured = await stack.databases.uncaptured(ASKED)
     except (KafkaError, OSError, SQLAlchemyError):
         return None
     behind = {name: lag for name, lag in lags.items() if lag and name not in halted}
-    return Drained(0.0, 0.0, behind, outbox, jobs)
+    return Drained(0.0, 0.0, behind, outbox, jobs, uncaptured)

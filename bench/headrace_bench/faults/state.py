@@ -10,6 +10,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 _OPEN_JOBS = "select kind, state from kit_jobs where state in ('queued', 'running')"
 
+_UNCAPTURED = """
+select count(*) from captures c left join feedback f on f.request_id = c.request_id
+where c.workload = '{}' and (c.record is not null or not f.judged)
+"""
+
 
 class Databases:
     """Reads the services' databases; the services may go on meanwhile."""
@@ -42,6 +47,11 @@ class Databases:
             if jobs := await self.rows(service, _OPEN_JOBS):
                 found[service] = len(jobs)
         return found
+
+    async def uncaptured(self, workload: str) -> int:
+        """Requests of a workload that ingest has not written to its table yet, or not rated."""
+        ((rows,),) = await self.rows("ingest", _UNCAPTURED.format(workload))
+        return int(rows)
 
     async def has_running_job(self, service: str) -> bool:
         """Whether a job was being worked on."""

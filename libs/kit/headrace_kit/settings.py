@@ -92,7 +92,7 @@ class Upkeep(BaseModel):
     look_seconds: float = Field(300.0, gt=0)
     small_files: int = Field(32, ge=2)
     """So many small files of a table are put together."""
-    vacuum_seconds: float = Field(86_400.0, ge=0)
+    vacuum_seconds: float = Field(3_600.0, ge=0)
     """How often a table's dead files are looked for."""
     keep_hours: int = Field(24, ge=1)
     """How long a file that no version has any more stays, for who reads an older one right now."""

@@ -46,7 +46,7 @@ class TableUpkeep:
         self._vacuumed: dict[str, float] = {}
 
     async def tick(self) -> None:
-        """Compact what has many small files; vacuum each table about once a day."""
+        """Compact what has many small files; vacuum each table every so often."""
         for manifest in self._workloads():
             name = manifest.metadata.name
             for kind in self._compacted:

@@ -13,6 +13,10 @@ class Capture(BaseModel):
 
     flush_rows: int = Field(500, ge=1)
     flush_seconds: float = Field(5.0, gt=0)
+    judge_rows: int = Field(500, ge=1)
+    judge_seconds: float = Field(30.0, ge=0)
+    """Feedback goes into the traffic table when so much of it waits, or one for so long: each time
+    rewrites the files that hold its requests. What is landed for training is never behind."""
     keep_days: int = Field(35, ge=8)
     """How long the ids of captured requests are kept; longer than any topic keeps its records."""
     unknown_hours: float = Field(1.0, gt=0)

@@ -85,7 +85,7 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[Ben
         settings = Settings(
             database={"url": f"sqlite+aiosqlite:///{tmp_path / 'ingest.db'}"},
             storage={"root": str(tmp_path / "storage")},
-            capture={"flush_rows": 3, "flush_seconds": 3600},
+            capture={"flush_rows": 3, "flush_seconds": 3600, "judge_seconds": 0},
             max_file_bytes=3_000_000,
         )
         service = build(settings)

@@ -15,8 +15,9 @@ from headrace_ingest.adapters.tables import CaptureRow, FeedbackRow
 Outcome = Callable[..., Event[Any]]
 
 
-def flush_of(bench: Any) -> CaptureFlush:
-    return CaptureFlush(bench.service, bench.service.settings.capture)
+def flush_of(bench: Any, **settings: Any) -> CaptureFlush:
+    capture = bench.service.settings.capture.model_copy(update=settings)
+    return CaptureFlush(bench.service, capture)
 
 
 async def test_traffic_lands_once_however_often_it_comes(bench: Any, outcome: Outcome) -> None:
@@ -164,3 +165,31 @@ async def test_several_flushes_and_late_feedback(bench: Any, outcome: Outcome) -
     assert len(table) == 9
     rated = table.filter(table["rating"].is_not_null()).sort("request_id")
     assert rated.select("request_id", "rating").rows() == [("r1", 1), ("r8", -1)]
+
+
+async def test_feedback_is_written_in_steps_and_before_it_is_landed(
+    bench: Any, outcome: Outcome
+) -> None:
+    await bench.apply("support", feedback_batch=100)
+    await bench.handlers.outcomes([outcome(number) for number in range(3)])
+    flush = flush_of(bench, flush_rows=3, judge_rows=3, judge_seconds=3600)
+    await flush.tick()
+
+    def ratings() -> list[int | None]:
+        found: list[int | None] = bench.table("traffic", "support")["rating"].to_list()
+        return found
+
+    for number in range(2):
+        await bench.give("support", FeedbackGiven(request_id=f"r{number}", rating=1))
+        await flush.tick()
+    assert ratings() == [None] * 3, "each step rewrites the files that hold its requests"
+    old = flush_of(bench, flush_rows=3, judge_rows=3, judge_seconds=0)
+    await old.tick()
+    assert sorted(ratings(), key=str) == [1, 1, None], "nothing waits for longer than so long"
+    for number in range(3):
+        await bench.give("support", FeedbackGiven(request_id=f"r{number}", rating=-1))
+    await flush.tick()
+    assert ratings() == [-1] * 3, "as much as is due at once"
+    await bench.give("support", FeedbackGiven(request_id="r0", rating=1))
+    (judged,) = await flush.judged("support", ["r0"])
+    assert judged.rating == 1

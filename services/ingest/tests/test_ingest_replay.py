@@ -24,7 +24,7 @@ def make(url: str, storage: Path) -> Service:
         Settings(
             database={"url": url},
             storage={"root": str(storage)},
-            capture={"flush_rows": 3, "flush_seconds": 3600},
+            capture={"flush_rows": 3, "flush_seconds": 3600, "judge_seconds": 0},
         )
     )
 

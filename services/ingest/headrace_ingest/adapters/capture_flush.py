@@ -38,7 +38,12 @@ class CaptureFlush:
             for workload in due:
                 if self._is_applied(workload):
                     await self._flush(workload)
-            await self._judge()
+            async with self.reading() as session:
+                judging = await feedback_store.is_judging_due(
+                    session, self._settings.judge_rows, self._settings.judge_seconds
+                )
+            if judging:
+                await self._judge()
 
     async def clean(self) -> None:
         """Forget the ids of old requests, and feedback on requests that nobody knows."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_events.inference import FeedbackGiven
@@ -16,6 +16,11 @@ MOST_IN_BATCH = 2000
 """Requests; an id has up to 128 characters, an event a megabyte, a query 32,766 variables."""
 
 _FORGET_AT_ONCE = 2000
+_UNJUDGED: tuple[ColumnElement[bool], ...] = (
+    FeedbackRow.judged.is_(False),
+    CaptureRow.record.is_(None),
+)
+"""Feedback that is not in the traffic table, while its request is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +97,27 @@ async def workloads_of_feedback(session: AsyncSession, request_ids: Sequence[str
     )
 
 
+async def is_judging_due(session: AsyncSession, rows: int, seconds: float) -> bool:
+    """Whether so much feedback waits for the traffic table, or some for so long."""
+    waiting = (
+        select(FeedbackRow.given_at)
+        .join(CaptureRow, CaptureRow.request_id == FeedbackRow.request_id)
+        .where(*_UNJUDGED)
+    )
+    limit = datetime.now(UTC) - timedelta(seconds=seconds)
+    old = or_(FeedbackRow.given_at.is_(None), FeedbackRow.given_at <= limit)
+    if await session.scalar(select(waiting.where(old).exists())):
+        return True
+    counted = select(func.count()).select_from(waiting.limit(rows).subquery())
+    return (await session.scalar(counted) or 0) >= rows
+
+
 async def unjudged(session: AsyncSession, limit: int) -> dict[str, list[Unjudged]]:
     """Return, by workload, feedback whose request is in the traffic table and which is not."""
     rows = await session.execute(
         select(FeedbackRow, CaptureRow.workload, CaptureRow.created_at)
         .join(CaptureRow, CaptureRow.request_id == FeedbackRow.request_id)
-        .where(FeedbackRow.judged.is_(False), CaptureRow.record.is_(None))
+        .where(*_UNJUDGED)
         .order_by(FeedbackRow.request_id)
         .limit(limit)
     )
