@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+# Below it the most likely token is the only one, and the first of several (bf16 logits are often
+# equal); dividing by it would leave what a float can hold.
+_COLDEST = 1e-6
+
 
 @dataclass(frozen=True)
 class Sampling:
-    """Greedy at temperature 0, else nucleus sampling. The seed 0 is a seed like any other."""
+    """Greedy at temperature 0 or next to it, else nucleus sampling. Seed 0 is like any other."""
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -18,7 +22,7 @@ class Sampling:
 
     def random(self) -> "torch.Generator | None":
         """The row's own random numbers; None when it needs none."""
-        if self.temperature <= 0:
+        if self.temperature < _COLDEST:
             return None
         import torch
 
@@ -31,8 +35,6 @@ class Sampling:
 
 
 GREEDY = Sampling()
-# Below it the most likely token is the only one; dividing by it would leave what a float can hold.
-_COLDEST = 1e-6
 
 
 def next_tokens(
@@ -51,9 +53,9 @@ def next_tokens(
 def _sample(logits: "torch.Tensor", sampling: Sampling, random: "torch.Generator") -> int:
     import torch
 
-    # Distances from the most likely one are never above 0: no temperature, however small, makes an
-    # infinity of them that is not a number next, and fails the batch of everybody else.
-    scaled = (logits - logits.max()) / max(sampling.temperature, _COLDEST)
+    # Distances from the most likely one are never above 0: no temperature makes an infinity of them
+    # that is not a number next, and fails the batch of everybody else.
+    scaled = (logits - logits.max()) / sampling.temperature
     probabilities, order = scaled.softmax(-1).sort(descending=True)
     # Keep the smallest set that reaches top_p; the most likely token always stays.
     outside = probabilities.cumsum(-1) - probabilities >= sampling.top_p

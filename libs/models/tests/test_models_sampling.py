@@ -28,3 +28,15 @@ def test_what_a_temperature_makes_likely_is_drawn_as_often() -> None:
     drawn = [next_tokens(logits, [sampling], [random])[0] for _ in range(4000)]
     shares = torch.bincount(torch.tensor(drawn), minlength=3) / len(drawn)
     assert torch.allclose(shares, expected, atol=0.03)
+
+
+@pytest.mark.parametrize("temperature", [1e-7, 1e-320])
+def test_next_to_no_temperature_takes_the_first_of_equals_as_greedy_does(
+    temperature: float,
+) -> None:
+    import torch
+
+    logits = torch.tensor([[0.0, 5.0, 5.0, 5.0]] * 32)
+    samplings = [Sampling(temperature, seed=seed) for seed in range(32)]
+    randoms = [one.random() for one in samplings]
+    assert next_tokens(logits, samplings, randoms) == [1] * 32

@@ -50,5 +50,4 @@ async def test_a_temperature_next_to_nothing_ends_no_batch() -> None:
     replica = await asyncio.to_thread(Replica, "smollm2-135m-instruct", 1, 1)
     turns = (("user", "hello"),)
     last = await answered(replica, Prompt(turns, 2), Prompt(turns, 2, temperature=1e-320))
-    assert last[0].finish_reason
-    assert last[0].text == last[1].text
+    assert last[0].finish_reason and last[1].finish_reason
