@@ -37,7 +37,7 @@ faults: setup ## Kill and restart everything under load, count by id: one table
 	@$(BIN)/python -P -m headrace_bench faults $(ARGS)
 
 soak: setup ## An hour of good and hostile traffic, each service killed twice: one table
-	@$(BIN)/python -m headrace_bench soak $(ARGS)
+	@$(BIN)/python -P -m headrace_bench soak $(ARGS)
 
 bench-event-path: setup ## Requests per second over Kafka, beside MLflow's gateway: one table
 	@$(BIN)/python -P -m headrace_bench event-path $(ARGS)
