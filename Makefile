@@ -1,6 +1,6 @@
 # The targets that a newcomer guesses. Each that runs something sets up first; that is quick when
 # there is nothing to do. ARGS goes to the command: make demo ARGS="--data FILE --prompt COLUMN"
-.PHONY: help setup setup-tests demo up down status test test-fast faults soak bench-event-path lint format schemas
+.PHONY: help setup setup-tests demo up down status test test-fast faults soak bench-event-path lint format schemas docs
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -51,6 +51,9 @@ lint: setup ## ruff, mypy strict, import-linter
 format: setup ## Let ruff put the code in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: setup ## Write docs/cli.md anew from the commands' own help
+	@$(BIN)/python -P -m headrace_stack.commands.reference docs/cli.md
 
 schemas: setup ## Write the contracts, ACLs and Helm values anew from the event models
 	@$(BIN)/headrace schemas export schemas

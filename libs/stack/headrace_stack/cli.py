@@ -6,6 +6,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
+from headrace_stack import commands as nouns
 from headrace_stack import (
     commands_demo,
     commands_dlq,
@@ -31,6 +32,7 @@ commands_schemas.register(app)
 commands_dlq.register(app)
 commands_replay.register(app)
 commands_demo.register(app)
+nouns.register(app)
 
 
 def main() -> NoReturn:

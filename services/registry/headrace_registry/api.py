@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from headrace_events.evaluation import EvaluationCompleted
 from headrace_events.references import ArtefactRef, DatasetRef
 from headrace_kit import Service
+from headrace_kit.listing import Cursor, Limit, Page, read_cursor
+from headrace_kit.listing import cursor as cursor_of
 from headrace_registry.adapters import versions
 from headrace_registry.adapters.tables import VersionRow
 from headrace_registry.core.versions import ALIASES
@@ -43,12 +45,6 @@ class ModelOut(BaseModel):
     production: str
     aliases: dict[str, str]
     versions: list[VersionOut]
-
-
-class ModelsOut(BaseModel):
-    """All models, by name."""
-
-    models: list[ModelOut]
 
 
 class LineageEventOut(BaseModel):
@@ -85,8 +81,9 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["models"])
 
     @routes.get("/models")
-    async def list_models() -> ModelsOut:
-        """List the workloads' models with versions, aliases, metrics and states."""
+    async def list_models(limit: Limit = 100, cursor: Cursor = None) -> Page[ModelOut]:
+        """List the workloads' models by name, with versions, aliases, metrics and states."""
+        after = read_cursor(cursor, str)
         async with service.reading() as session:
             found = await versions.rows(session)
         lines: defaultdict[str, list[VersionRow]] = defaultdict(list)
@@ -94,7 +91,11 @@ def router(service: Service) -> APIRouter:
             lines[manifest.metadata.name] = []
         for row in found:
             lines[row.name].append(row)
-        return ModelsOut(models=[_model(service, name, lines[name]) for name in sorted(lines)])
+        names = [name for name in sorted(lines) if after is None or name > after[0]]
+        return Page(
+            data=[_model(service, name, lines[name]) for name in names[:limit]],
+            next=cursor_of(names[limit - 1]) if len(names) > limit else None,
+        )
 
     @routes.get("/models/{name}")
     async def get_model(name: str) -> ModelOut:

@@ -195,7 +195,7 @@ async def check_http(service: Service, name: str, refused_event: str) -> None:
     # Without the lifespan: the service runs already, in this loop.
     transport = httpx2.ASGITransport(app=service.api)
     async with httpx2.AsyncClient(transport=transport, base_url="http://registry") as http:
-        models = (await http.get("/models")).json()["models"]
+        models = (await http.get("/models")).json()["data"]
         (model,) = [m for m in models if m["name"] == name]
         assert model["production"] == "base"
         assert [v["state"] for v in model["versions"]] == ["rolled_back", "rejected"]

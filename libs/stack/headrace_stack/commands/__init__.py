@@ -1,0 +1,18 @@
+"""`headrace NOUN VERB`: a folder for each noun, a file for each verb, its HTTP call beside it."""
+
+import typer
+
+from headrace_stack.commands import models
+
+NOUNS = (models,)
+
+
+def register(app: typer.Typer) -> None:
+    """Put the nouns into `app`, and the verbs that have none."""
+    for noun in NOUNS:
+        app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
+    register_loose(app)
+
+
+def register_loose(app: typer.Typer) -> None:
+    """Verbs without a noun: one line each."""
