@@ -50,6 +50,8 @@ class TrainingProgressed(EventData):
     steps: int
     loss: float
     tokens_per_second: float
+    seconds_left: float | None = None
+    """Estimate until the last step; None: not known yet."""
 
 
 class TrainingCompleted(EventData):

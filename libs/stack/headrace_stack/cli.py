@@ -1,5 +1,6 @@
 """The command `headrace`: reads the command line, and prints errors as one clear message."""
 
+import logging
 import sys
 from typing import NoReturn
 
@@ -37,6 +38,10 @@ nouns.register(app)
 
 def main() -> NoReturn:
     """Run one command."""
+    # What goes wrong with Kafka is said in our own words, not once a second in the library's.
+    for library in ("aiokafka", "headrace_kafka"):
+        logging.getLogger(library).addHandler(logging.NullHandler())
+        logging.getLogger(library).propagate = False
     try:
         app()
     except StackError as error:

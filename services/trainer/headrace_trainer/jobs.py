@@ -5,6 +5,7 @@ import time
 
 import structlog
 
+from headrace_events.progress import seconds_left
 from headrace_events.training import (
     TrainingCompleted,
     TrainingFailed,
@@ -93,7 +94,7 @@ class TrainingJobs:
         return order.specification
 
     async def _follow(self, context: JobContext, specification: Specification, run: Run) -> Outcome:
-        started = False
+        started, began = False, time.monotonic()
         unlogged: list[Progress] = []
         reported = time.monotonic()
         async for item in self._training.run(specification):
@@ -102,7 +103,7 @@ class TrainingJobs:
                 return item
             self.progress[specification.job_id] = item
             if not started:
-                started = True
+                started, began = True, time.monotonic()
                 await context.report(
                     TrainingStarted(
                         job_id=specification.job_id,
@@ -124,6 +125,11 @@ class TrainingJobs:
                     steps=item.steps,
                     loss=item.loss,
                     tokens_per_second=item.tokens_per_second,
+                    seconds_left=seconds_left(
+                        item.step - item.resumed_at_step,
+                        item.steps - item.resumed_at_step,
+                        time.monotonic() - began,
+                    ),
                 )
             )
             await asyncio.to_thread(self._runs.log, run, unlogged)

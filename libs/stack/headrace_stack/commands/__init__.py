@@ -2,9 +2,9 @@
 
 import typer
 
-from headrace_stack.commands import models
+from headrace_stack.commands import events, models
 
-NOUNS = (models,)
+NOUNS = (events, models)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,0 +1,119 @@
+"""One sentence about an event: what the console's feed, the audit chain and `events tail` say.
+
+Figures and reasons only, never the text of users.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from headrace_events import (
+    data,
+    evaluation,
+    inference,
+    jobs,
+    models,
+    monitoring,
+    rollout,
+    training,
+    workload,
+)
+from headrace_events.envelope import EventData
+
+_LONGEST_REASON = 300
+
+
+def summary(payload: EventData) -> str:
+    """Return one line about an event; nothing for a type that has no sentence."""
+    write = _SUMMARIES.get(type(payload))
+    return write(payload) if write else ""
+
+
+def _cut(reason: str) -> str:
+    return reason if len(reason) <= _LONGEST_REASON else reason[: _LONGEST_REASON - 1] + "…"
+
+
+def _left(seconds: float | None) -> str:
+    return "" if seconds is None else f" eta {duration(seconds)}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time's length as people say it: `40 s`, `5 min`, `2.5 h`."""
+    if seconds < 59.5:
+        return f"{max(seconds, 0):.0f} s"
+    if seconds < 5970:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _evaluated(e: evaluation.EvaluationCompleted) -> str:
+    scores = ", ".join(f"{m.metric} {m.candidate:.3g} ({m.difference:+.3g})" for m in e.metrics)
+    return f"version {e.model.version} against {e.incumbent.version}: {scores}"
+
+
+def _curated(e: data.DatasetCurated) -> str:
+    dropped = sum(e.rejects.values())
+    d = e.dataset
+    return f"version {d.version}: {d.train_rows} train, {d.holdout_rows} holdout, {dropped} dropped"
+
+
+_SUMMARIES: dict[type[EventData], Callable[[Any], str]] = {
+    workload.WorkloadApplied: lambda e: f"revision {e.revision} of {e.manifest.metadata.owner}",
+    data.RecordsLanded: lambda e: f"{e.rows} rows from {e.source}",
+    data.RecordsRejected: lambda e: f"{e.source}: {_cut(e.reason)}",
+    data.DatasetCurated: _curated,
+    data.DatasetRejected: lambda e: _cut(e.reason),
+    data.FileUploaded: lambda e: f"{e.filename}, {e.size} bytes",
+    data.FileDeleted: lambda e: e.file_id,
+    training.TrainingRequested: lambda e: _cut(e.reason),
+    training.TrainingCancelRequested: lambda e: f"job {e.job_id}",
+    training.TrainingStarted: lambda e: (
+        f"dataset {e.dataset.version}, {e.steps} steps"
+        + (f", resumed at {e.resumed_at_step}" if e.resumed_at_step else "")
+    ),
+    training.TrainingProgressed: lambda e: (
+        f"step {e.step}/{e.steps} loss {e.loss:.3g}" + _left(e.seconds_left)
+    ),
+    training.TrainingCompleted: lambda e: f"{e.steps} steps in {e.seconds:.0f} s",
+    training.TrainingFailed: lambda e: ("cancelled: " if e.cancelled else "") + _cut(e.reason),
+    models.ModelRegistered: lambda e: f"version {e.model.version} from dataset {e.dataset.version}",
+    models.ModelApproved: lambda e: f"version {e.model.version}: the gate opened",
+    models.ModelRejected: lambda e: f"version {e.model.version}: {_cut(e.reason)}",
+    models.ModelPromoted: lambda e: (
+        f"version {e.model.version} takes over from {e.previous.version}"
+    ),
+    models.ModelRolledBack: lambda e: (
+        f"version {e.model.version} back to {e.restored.version}: {_cut(e.reason)}"
+    ),
+    models.ModelRetired: lambda e: f"version {e.model.version}: {_cut(e.reason)}",
+    evaluation.EvaluationCompleted: _evaluated,
+    evaluation.EvaluationFailed: lambda e: f"version {e.model.version}: {_cut(e.reason)}",
+    rollout.RolloutStarted: lambda e: f"version {e.candidate.version} takes {e.weight} %",
+    rollout.RolloutStepped: lambda e: f"version {e.candidate.version} takes {e.weight} %",
+    rollout.RolloutFinished: lambda e: (
+        f"version {e.candidate.version} {e.outcome}: {_cut(e.reason)}"
+    ),
+    rollout.RollbackRequested: lambda e: _cut(e.reason),
+    rollout.CanaryJudged: lambda e: f"step {e.step + 1}: {e.verdict}, {_cut(e.reason)}",
+    monitoring.DriftDetected: lambda e: (
+        f"input moved: PSI {e.value:.2f} above {e.threshold:.2f} in {e.window_rows} requests"
+    ),
+    monitoring.SloBreached: lambda e: (
+        f"version {e.model_version}: {e.objective} {e.value:.4g}, objective {e.target:.4g}"
+    ),
+    monitoring.AlertRaised: lambda e: f"{e.severity}: {_cut(e.summary)}",
+    monitoring.AlertResolved: lambda e: e.name,
+    monitoring.DeadLetterReplayed: lambda e: (
+        f"{e.operator} sent {e.event_type or 'a record'} of {e.service} back to {e.topic}"
+    ),
+    inference.InferenceCompleted: lambda e: (
+        f"version {e.model_version} ({e.arm}): {e.usage.output_tokens} tokens "
+        f"in {e.latency_ms:,.0f} ms"
+    ),
+    inference.InferenceRejected: lambda e: f"{e.reason} at {e.stage}",
+    inference.FeedbackGiven: lambda e: (
+        f"rating {e.rating:+d}" + (", with a correction" if e.correction else "")
+    ),
+    inference.GuardrailTripped: lambda e: f"{e.check}: {e.action} at {e.stage}",
+    jobs.JobQueued: lambda e: f"{e.kind} {e.key}",
+    jobs.JobFinished: lambda e: f"{e.kind} {e.key}: {e.state} at attempt {e.attempt}",
+}
