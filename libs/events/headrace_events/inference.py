@@ -45,6 +45,13 @@ class InferenceRequested(EventData):
     key: str | None = None
     priority: Priority = "normal"
     """`high` travels on topics of its own and is not behind a backlog of the others."""
+    version: str | None = None
+    """The model version that shall answer, `base` for the base itself; none: the route decides."""
+
+    @property
+    def pinned(self) -> bool:
+        """Whether who asks chose the version."""
+        return self.version is not None
 
 
 class InferenceCancelRequested(EventData):
@@ -140,6 +147,9 @@ class InferenceCompleted(EventData):
     latency_ms: float
     trace_id: str | None = None
     via: Literal["kafka", "http"] = "kafka"
+    pinned: bool = False
+    """Who asked chose the version: no evidence of a canary, no traffic of the version. `arm` is
+    then where the version stands; `production` too for one that stands nowhere any more."""
 
 
 class InferenceRejected(EventData):
@@ -167,6 +177,8 @@ class InferenceRejected(EventData):
     arm: Arm | None = None
     trace_id: str | None = None
     via: Literal["kafka", "http"] = "kafka"
+    pinned: bool = False
+    """As of `InferenceCompleted`."""
 
 
 _FAULTS: dict[str, Fault] = {

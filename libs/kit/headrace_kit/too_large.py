@@ -24,6 +24,7 @@ def too_large(source: str, stage: Literal["input", "output", "serving"]) -> Refu
             detail=_DETAIL,
             stage=stage,
             trace_id=trace_id_of(event.traceparent),
+            pinned=getattr(request, "pinned", False),
         )
         subject = request.request_id
         workload = event.workload

@@ -20,6 +20,7 @@ class Workloads:
     def __init__(self) -> None:
         self._manifests: dict[str, Manifest] = {}
         self._revisions: dict[str, str] = {}
+        self._applied_at: dict[str, datetime | None] = {}
 
     async def load(self, database: Database) -> None:
         """Read the copy at start."""
@@ -28,7 +29,7 @@ class Workloads:
                 try:
                     # A newer release may have written it before this one was put back.
                     manifest = Manifest.model_validate(row.manifest, extra="ignore")
-                    self._keep(manifest, row.revision)
+                    self._keep(manifest, row.revision, row.applied_at)
                 except ValidationError as error:
                     # Written by another release: that release's newest event will replace it.
                     raise RuntimeError(
@@ -47,9 +48,10 @@ class Workloads:
         if changed:
             await self.load(database)
 
-    def _keep(self, manifest: Manifest, revision: str) -> None:
-        self._manifests[manifest.metadata.name] = manifest
-        self._revisions[manifest.metadata.name] = revision
+    def _keep(self, manifest: Manifest, revision: str, applied_at: datetime | None) -> None:
+        name = manifest.metadata.name
+        self._manifests[name], self._revisions[name] = manifest, revision
+        self._applied_at[name] = applied_at
 
     async def apply(self, event: Event[WorkloadApplied], uow: UnitOfWork) -> None:
         """Take over a manifest; one that is older than the one at hand is passed over.
@@ -71,7 +73,7 @@ class Workloads:
                 applied_at=event.time,
             )
         )
-        self._keep(manifest, event.data.revision)
+        self._keep(manifest, event.data.revision, event.time)
 
     async def is_newest(self, event: Event[WorkloadApplied], uow: UnitOfWork) -> bool:
         """Say whether an event that was just applied is what holds: for a handler beside `apply`.
@@ -84,6 +86,10 @@ class Workloads:
     def get(self, name: str) -> Manifest | None:
         """Return a workload's manifest, or None if it was never applied."""
         return self._manifests.get(name)
+
+    def applied_at(self, name: str) -> datetime | None:
+        """Return when a workload's manifest was applied; None where an older release took it in."""
+        return self._applied_at.get(name)
 
     def all(self) -> list[Manifest]:
         """Return all manifests, by name."""

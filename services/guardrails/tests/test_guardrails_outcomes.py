@@ -157,3 +157,18 @@ async def test_parts_go_out_checked_and_the_outcome_holds_the_whole() -> None:
     assert [p.index for p in sent] == list(range(len(sent)))
     assert "".join(p.text for p in sent) == "Write to [email] if you "
     assert completed.text == "Write to [email] if you can."
+
+
+async def test_a_pinned_request_stays_one_to_its_outcome() -> None:
+    pinned = requested("hello").data.model_copy(update={"version": "2"})
+    asked = requested("hello").model_copy(update={"data": pinned})
+    (admitted,) = await admit(asked)
+    assert admitted.data.request.version == "2"
+    late = asked.model_copy(update={"deadline": datetime.now(UTC) - timedelta(seconds=1)})
+    (rejected,) = await admit(late)
+    assert isinstance(rejected.data, InferenceRejected)
+    assert rejected.data.pinned
+    answer = generated("yes")
+    answer = answer.model_copy(update={"data": answer.data.model_copy(update={"request": pinned})})
+    (completed,) = await OutputHandler(lookup)([answer])
+    assert completed.data.pinned

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from headrace_events.inference import InferenceRejected
+from headrace_events.inference import InferenceCompleted, InferenceRejected, Usage
 from headrace_kit.database import Database
 from headrace_monitor.adapters.outcomes import arm, record
 from headrace_monitor.adapters.tables import Base
-from headrace_monitor.core.outcomes import UNROUTED, of_rejected
+from headrace_monitor.core.outcomes import UNROUTED, of_completed, of_rejected
 from headrace_monitor.core.windows import WindowBoard
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -50,6 +50,29 @@ def test_only_a_version_s_own_failure_is_its_error(found: InferenceRejected, kin
     outcome = of_rejected(found, "docs", NOW)
     assert outcome is not None
     assert (outcome.kind, outcome.version) == (kind, "2")
+
+
+@pytest.mark.parametrize("arm", ["canary", "production"])
+def test_a_pinned_request_counts_in_nothing(arm: str) -> None:
+    """However it ends: it is no evidence of a canary, and in no window of a version."""
+    answered = InferenceCompleted.model_validate(
+        {
+            "request_id": "r",
+            "messages": [],
+            "text": "yes",
+            "model": "docs",
+            "model_version": "2",
+            "arm": arm,
+            "finish_reason": "stop",
+            "usage": Usage(input_tokens=1, output_tokens=1),
+            "latency_ms": 9000.0,
+            "pinned": True,
+        }
+    )
+    assert of_completed(answered, "docs", NOW, b"") is None
+    assert of_completed(answered.model_copy(update={"pinned": False}), "docs", NOW, b"")
+    for reason in ("engine_error", "overloaded", "guard_unavailable"):
+        assert of_rejected(rejected(reason, arm=arm, pinned=True), "docs", NOW) is None
 
 
 def test_the_error_rate_sees_an_outage() -> None:

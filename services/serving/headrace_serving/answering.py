@@ -19,6 +19,7 @@ from headrace_kit.telemetry import current_traceparent, trace_id_of
 from headrace_serving.chat import Asked, Chat, Outcome, Piece
 from headrace_serving.core.ending import Unanswered
 from headrace_serving.core.generation import Prompt
+from headrace_serving.core.pinning import split
 from headrace_serving.core.prompting import prompt_for
 from headrace_serving.core.routing import Choice
 from headrace_serving.openai_api import DONE, Shape, broken_off
@@ -39,7 +40,8 @@ class Answering:
     def __call__(self, body: Body, key: str | None, deadline: datetime | None) -> Response:
         """Answer while the response is sent, so that a caller who goes away is noticed."""
         messages = body.checked()
-        manifest = self.manifest(body.model)
+        workload, version = split(body.model)
+        manifest = self.manifest(workload)
         # Without telemetry there is no span; the request has a trace id all the same.
         traceparent = current_traceparent() or (
             f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
@@ -54,6 +56,7 @@ class Answering:
             own_deadline=deadline is None,
             traceparent=traceparent,
             urgent=body.service_tier == "priority",
+            version=version,
         )
         return _Answer(self._chat.answer(asked), asked, body)
 
@@ -154,7 +157,7 @@ class _Answer(Response):
     def _version_headers(self, choice: Choice) -> dict[str, str]:
         return {
             "x-headrace-model-version": choice.model.version,
-            "x-headrace-arm": choice.arm,
+            "x-headrace-arm": "pinned" if choice.pinned else choice.arm,
             **self._request_headers(),
         }
 

@@ -15,8 +15,8 @@ from headrace_serving.adapters.routes import RouteCache
 from headrace_serving.answering import Answering
 from headrace_serving.chat import Chat
 from headrace_serving.core.routing import Canary
-from headrace_serving.openai_api import model_card
 from headrace_serving.openai_errors import ApiError
+from headrace_serving.openai_models import Models
 from headrace_serving.openai_requests import ChatRequest, CompletionRequest
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -37,31 +37,34 @@ def router(service: Service, chat: Chat, cache: RouteCache, timeout_seconds: flo
     """The routes of serving."""
     api = APIRouter()
     answering = Answering(service, chat, timeout_seconds)
+    openai_models = Models(service, cache)
 
     @api.post("/v1/chat/completions", tags=["openai"], response_model=None, responses=_ANSWERS)
     async def chat_completions(
         body: ChatRequest, key: Key = None, deadline: Deadline = None
     ) -> Response:
-        """Answer a conversation; `model` is the workload."""
+        """Answer a conversation; `model` is the workload, or `workload@version`."""
         return answering(body, key, deadline)
 
     @api.post("/v1/completions", tags=["openai"], response_model=None, responses=_ANSWERS)
     async def completions(
         body: CompletionRequest, key: Key = None, deadline: Deadline = None
     ) -> Response:
-        """Answer a prompt as one user turn; `model` is the workload."""
+        """Answer a prompt as one user turn; `model` is the workload, or `workload@version`."""
         return answering(body, key, deadline)
 
     @api.get("/v1/models", tags=["openai"])
-    async def models() -> dict[str, Any]:
-        """Workloads as models, with the versions that answer them."""
-        cards = [model_card(m, cache.get(m.metadata.name)) for m in service.workloads.all()]
-        return {"object": "list", "data": cards}
+    async def models(versions: bool = False) -> dict[str, Any]:
+        """Workloads as models, with the versions that answer them.
+
+        `versions=true` lists beside them what a request may be pinned to, as `name@version`.
+        """
+        return {"object": "list", "data": await openai_models.cards(versions=versions)}
 
     @api.get("/v1/models/{name}", tags=["openai"])
     async def model(name: str) -> dict[str, Any]:
-        """One workload as a model."""
-        return model_card(answering.manifest(name), cache.get(name))
+        """One workload as a model, or one version of it: `name@version`."""
+        return await openai_models.card(name)
 
     @api.get("/rollouts", tags=["rollouts"])
     async def rollouts() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from headrace_serving.adapters.engine import RayEngine
 from headrace_serving.adapters.guard import GuardClient
 from headrace_serving.adapters.routes import RouteCache
 from headrace_serving.adapters.tables import Base
+from headrace_serving.adapters.versions import Pins
 from headrace_serving.api import answer_errors, router
 from headrace_serving.chat import Chat
 from headrace_serving.core.batching import Batcher
@@ -42,7 +43,10 @@ def build(settings: Settings | None = None) -> Service:
     generator = Generator(batcher, cache.get, RefusedCanaries(service, cache))
     guard = GuardClient(settings.guardrails.url, settings.guardrails.timeout_seconds)
     outcomes = Outcomes(service.publish)
-    chat = Chat(generator, guard, outcomes, replicas.max_per_workload, lambda: service.stopping)
+    pins = Pins(service.database, cache)
+    chat = Chat(
+        generator, guard, outcomes, replicas.max_per_workload, pins, lambda: service.stopping
+    )
 
     register(service)
     rollouts = RolloutJobs(engine)
@@ -53,6 +57,7 @@ def build(settings: Settings | None = None) -> Service:
         service.workloads.get,
         service.publish,
         replicas.patience_seconds,
+        pins,
     )
     service.stream(
         "inference",

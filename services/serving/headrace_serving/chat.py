@@ -32,7 +32,7 @@ from headrace_serving.core.ending import (
 from headrace_serving.core.generation import Prompt
 from headrace_serving.core.routing import Choice
 from headrace_serving.generating import Generator, Request
-from headrace_serving.inference import SOURCE
+from headrace_serving.inference import SOURCE, Pin
 from headrace_serving.outcomes import Outcomes
 
 _LOG = structlog.get_logger(__name__)
@@ -55,6 +55,8 @@ class Asked:
     """Whether the deadline is this service's: the caller gave none."""
     traceparent: str
     urgent: bool
+    version: str | None = None
+    """The version that the caller chose; none: the route of the moment decides."""
 
     @property
     def workload(self) -> str:
@@ -83,8 +85,10 @@ class Chat:
         guard: GuardClient,
         outcomes: Outcomes,
         most_per_workload: int,
+        pin: Pin,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
+        self.pin = pin
         self.admission = Admission(most_per_workload)
         self.generator = generator
         self.guard = guard
@@ -108,11 +112,13 @@ class _Exchange:
         self._asked = asked
         self._slot: Slot | None = None
         self._choice: Choice | None = None
+        self._pinned: Choice | None = None
         self._ended = False
 
     async def run(self) -> AsyncGenerator[Piece]:
         try:
             self._take_place()
+            await self._pin()
             messages = await self._admit()
             async with aclosing(self._answer(messages)) as pieces:
                 async for piece in pieces:
@@ -149,6 +155,12 @@ class _Exchange:
         if self._slot is None:
             raise Unanswered(too_many(self._asked.workload))
 
+    async def _pin(self) -> None:
+        asked = self._asked
+        if asked.version is not None:
+            base = asked.manifest.spec.base
+            self._pinned = await self._chat.pin(asked.workload, asked.version, base)
+
     async def _admit(self) -> tuple[Message, ...]:
         """The messages as guardrails let them through."""
         asked = self._asked
@@ -173,6 +185,7 @@ class _Exchange:
             traceparent=asked.traceparent,
             urgent=asked.urgent,
             own_deadline=asked.own_deadline,
+            pinned=self._pinned,
         )
         text, shown, checked_at = "", "", 0.0
         async with aclosing(self._chat.generator.answer(asked.manifest, request)) as pieces:
@@ -226,6 +239,7 @@ class _Exchange:
             latency_ms=(time.time() - started) * 1000,
             trace_id=trace_id_of(asked.traceparent),
             via="http",
+            pinned=choice.pinned,
         )
         self._ended = True  # from here on this is the outcome, also if the caller goes away
         try:
@@ -242,7 +256,8 @@ class _Exchange:
         self._ended = True
         asked = self._asked
         trace_id = trace_id_of(asked.traceparent)
-        fact = ending.event(asked.request_id, self._choice, trace_id, "http")
+        pinned = asked.version is not None
+        fact = ending.event(asked.request_id, self._choice, trace_id, "http", pinned=pinned)
         self._chat.outcomes.tell(self._event(fact))
 
     def _event(self, fact: EventData) -> Event[Any]:

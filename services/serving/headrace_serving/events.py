@@ -7,14 +7,16 @@ from headrace_events import Event, EventData, derived_id
 from headrace_events.models import (
     ModelApproved,
     ModelPromoted,
+    ModelRegistered,
     ModelRejected,
+    ModelRetired,
     ModelRolledBack,
 )
 from headrace_events.rollout import CanaryJudged, RolloutFinished, RolloutStarted
 from headrace_events.workload import Canary as CanarySpec
 from headrace_events.workload import Manifest
 from headrace_kit import Service, UnitOfWork
-from headrace_serving.adapters import routes
+from headrace_serving.adapters import routes, versions
 from headrace_serving.core import routing
 from headrace_serving.core.routing import Route
 
@@ -23,6 +25,8 @@ ROLLOUT_JOB = "rollout"
 
 def register(service: Service) -> None:
     """Handle every control event that moves a route."""
+    service.on(ModelRegistered, on_registered)
+    service.on(ModelRetired, on_retired)
     service.on(ModelApproved, _approved(service.workloads.get))
     service.on(CanaryJudged, on_judged)
     service.on(ModelPromoted, on_promoted)
@@ -37,6 +41,7 @@ def _approved(lookup: Callable[[str], Manifest | None]) -> Any:
         """Prepare a canary; a job loads the candidate and starts it."""
         manifest = lookup(event.workload)
         canary = manifest.spec.serve.canary if manifest else CanarySpec()
+        await versions.note(uow.session, event.data.model, event.time)
         rollout_id = derived_id(event.id, ROLLOUT_JOB)
         before = await routes.read(uow.session, event.workload)
         after, facts = routing.approve(
@@ -50,6 +55,17 @@ def _approved(lookup: Callable[[str], Manifest | None]) -> Any:
     return on_approved
 
 
+async def on_registered(event: Event[ModelRegistered], uow: UnitOfWork) -> None:
+    """A version that may be asked by its name."""
+    await versions.note(uow.session, event.data.model, event.time)
+
+
+async def on_retired(event: Event[ModelRetired], uow: UnitOfWork) -> None:
+    """A version that may not be asked any more."""
+    retired = event.data
+    await versions.note(uow.session, retired.model, event.time, "retired", retired.reason)
+
+
 async def on_judged(event: Event[CanaryJudged], uow: UnitOfWork) -> None:
     """Move the canary on, finish it or end it."""
     before = await routes.read(uow.session, event.workload)
@@ -59,6 +75,7 @@ async def on_judged(event: Event[CanaryJudged], uow: UnitOfWork) -> None:
 
 async def on_promoted(event: Event[ModelPromoted], uow: UnitOfWork) -> None:
     """All traffic to the promoted version."""
+    await versions.note(uow.session, event.data.model, event.time)
     if await routes.is_late(uow.session, event.workload, event.time):
         return
     before = await routes.read(uow.session, event.workload)
@@ -67,7 +84,9 @@ async def on_promoted(event: Event[ModelPromoted], uow: UnitOfWork) -> None:
 
 
 async def on_rolled_back(event: Event[ModelRolledBack], uow: UnitOfWork) -> None:
-    """All traffic to the restored version."""
+    """All traffic to the restored version; the one that lost may still be asked by its name."""
+    for model in (event.data.model, event.data.restored):
+        await versions.note(uow.session, model, event.time)
     if await routes.is_late(uow.session, event.workload, event.time):
         return
     before = await routes.read(uow.session, event.workload)
@@ -78,6 +97,8 @@ async def on_rolled_back(event: Event[ModelRolledBack], uow: UnitOfWork) -> None
 
 async def on_rejected(event: Event[ModelRejected], uow: UnitOfWork) -> None:
     """No more traffic for a rejected version."""
+    rejected = event.data
+    await versions.note(uow.session, rejected.model, event.time, "rejected", rejected.reason)
     before = await routes.read(uow.session, event.workload)
     after, facts = routing.reject(before, event.data.model, event.data.reason)
     await save(uow, before, after, facts, event.data.reason)

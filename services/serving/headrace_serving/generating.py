@@ -17,6 +17,7 @@ from headrace_serving.core.generation import (
     GenerationFailed,
     Prompt,
 )
+from headrace_serving.core.pinning import refused
 from headrace_serving.core.prompting import adapter_of
 from headrace_serving.core.routing import Choice, Route, choose
 from headrace_serving.metrics import GENERATION_SECONDS, TOKENS
@@ -37,6 +38,8 @@ class Request:
     urgent: bool = False
     own_deadline: bool = False
     """Whether the deadline is this service's: the caller gave none."""
+    pinned: Choice | None = None
+    """The version that the caller chose; none: the route of the moment decides."""
 
 
 # Called with the workload, the refused candidate and the reason; it raises nothing.
@@ -63,6 +66,8 @@ class Generator:
 
     def choose(self, manifest: Manifest, request: Request, *, canary: bool = True) -> Choice:
         """Pick the version for a request."""
+        if request.pinned:
+            return request.pinned
         route = self._route_of(request.workload)
         if not canary:
             route = replace(route, canary=None)
@@ -78,6 +83,7 @@ class Generator:
             "gen_ai.request.max_tokens": request.prompt.max_tokens,
             "gen_ai.response.model": f"{request.workload}:{choice.model.version}",
             "headrace.arm": choice.arm,
+            "headrace.pinned": choice.pinned,
         }
         # Not the `span` context manager: an async generator may be resumed in another context.
         opened = telemetry.start_inner_span("generate", request.traceparent, attributes)
@@ -135,6 +141,8 @@ class Generator:
                         yield choice, piece
                 return
             except AdapterRefused as error:
+                if choice.pinned:
+                    raise refused(choice, str(error)) from None
                 if choice.arm != "canary":
                     raise self._unanswered(error, request, choice) from None
                 await self._refused(request.workload, choice, str(error))

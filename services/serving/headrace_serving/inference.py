@@ -35,6 +35,8 @@ _MANIFEST_TRIES, _MANIFEST_SECONDS = 20, 0.1
 
 Publish = Callable[..., Awaitable[None]]
 Lookup = Callable[[str], Manifest | None]
+Pin = Callable[[str, str, str], Awaitable[Choice]]
+"""(workload, version, base of its manifest) -> the version; raises Unanswered."""
 
 
 class AdmittedHandler:
@@ -47,7 +49,9 @@ class AdmittedHandler:
         lookup: Lookup,
         publish: Publish,
         patience_seconds: float,
+        pin: Pin,
     ) -> None:
+        self._pin = pin
         self._generator = generator
         self._cancellations = cancellations
         self._lookup = lookup
@@ -67,6 +71,14 @@ class AdmittedHandler:
             await self._reject(event, UNKNOWN_WORKLOAD)
             return
         request = event.data.request
+        try:
+            pinned = None
+            if request.version is not None:
+                base = manifest.spec.base
+                pinned = await self._pin(event.workload, request.version, base)
+        except Unanswered as error:
+            await self._reject(event, error.ending)
+            return
         asked = Request(
             workload=event.workload,
             request_id=request.request_id,
@@ -81,6 +93,7 @@ class AdmittedHandler:
             deadline=event.deadline.timestamp() if event.deadline else None,
             traceparent=event.traceparent,
             urgent=request.priority == "high",
+            pinned=pinned,
         )
         try:
             async with self._cancellations.scope(request.request_id):
@@ -130,7 +143,8 @@ class AdmittedHandler:
         self, event: Event[InferenceAdmitted], ending: Ending, choice: Choice | None = None
     ) -> None:
         request_id = event.data.request.request_id
-        fact = ending.event(request_id, choice, trace_id_of(event.traceparent), "kafka")
+        trace_id, pinned = trace_id_of(event.traceparent), event.data.request.pinned
+        fact = ending.event(request_id, choice, trace_id, "kafka", pinned=pinned)
         await self._publish(caused(event, fact))
 
 

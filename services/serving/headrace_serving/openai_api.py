@@ -4,9 +4,7 @@ import json
 import time
 from typing import Any
 
-from headrace_events.workload import Manifest
 from headrace_serving.core.batching import Generated
-from headrace_serving.core.routing import Route, choose
 from headrace_serving.openai_errors import ApiError
 
 DONE = "data: [DONE]\n\n"
@@ -77,22 +75,4 @@ def usage(answer: Generated) -> dict[str, int]:
         "prompt_tokens": answer.input_tokens,
         "completion_tokens": answer.output_tokens,
         "total_tokens": answer.input_tokens + answer.output_tokens,
-    }
-
-
-def model_card(manifest: Manifest, route: Route) -> dict[str, Any]:
-    """A workload as a model, with the versions that answer it now."""
-    name = manifest.metadata.name
-    serving = choose(Route(name, route.production), manifest.spec.base, "", None)
-    canary = route.canary
-    return {
-        "id": name,
-        "object": "model",
-        "created": 0,
-        "owned_by": manifest.metadata.owner,
-        "base": manifest.spec.base,
-        "version": serving.model.version,
-        "canary": {"version": canary.candidate.version, "weight": canary.weight}
-        if canary
-        else None,
     }

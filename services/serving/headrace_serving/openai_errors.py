@@ -15,6 +15,7 @@ _SHAPES: dict[Code, tuple[int, str, int | None, str | None]] = {
     "context_length_exceeded": (400, "invalid_request_error", None, "messages"),
     "deadline_exceeded": (504, "server_error", None, None),
     "engine_unavailable": (503, "server_error", 2, None),
+    "model_not_found": (404, "invalid_request_error", None, "model"),
     "guardrails_unavailable": (503, "server_error", 2, None),
     "model_unavailable": (503, "server_error", 2, None),
     "overloaded": (503, "server_error", 2, None),

@@ -113,6 +113,7 @@ def complete(
             usage=answer.usage,
             latency_ms=max(0.0, (time.time() - answer.received_at) * 1000),
             trace_id=around.trace_id,
+            pinned=request.pinned,
         )
     )
     return facts
@@ -147,5 +148,6 @@ def _rejected(
             "detail": detail,
             "stage": stage,
             "trace_id": around.trace_id,
+            "pinned": request.pinned,
         }
     )

@@ -1,4 +1,8 @@
-"""One request's outcome, as the monitor counts it: facts and figures, never text."""
+"""One request's outcome, as the monitor counts it: facts and figures, never text.
+
+A pinned request has none. Who names a version (to try it, to compare two) chose it: that is no
+random sample, so no evidence of a canary, and no traffic that an objective or a drift is about.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,8 +33,12 @@ class Outcome:
     """Hashed token buckets of the prompt (see `drift.sketch`)."""
 
 
-def of_completed(data: InferenceCompleted, workload: str, at: datetime, sketch: bytes) -> Outcome:
+def of_completed(
+    data: InferenceCompleted, workload: str, at: datetime, sketch: bytes
+) -> Outcome | None:
     """Return the outcome of a completed request; a filtered answer counts as blocked."""
+    if data.pinned:
+        return None
     return Outcome(
         request_id=data.request_id,
         workload=workload,
@@ -45,6 +53,8 @@ def of_completed(data: InferenceCompleted, workload: str, at: datetime, sketch: 
 
 def of_rejected(data: InferenceRejected, workload: str, at: datetime) -> Outcome | None:
     """Return the outcome of a rejected request, or None if no service is to blame for it."""
+    if data.pinned:
+        return None
     fault = fault_of(data)
     kind: Kind = "error" if fault == "version" else "unavailable"
     if data.reason == "guardrail":

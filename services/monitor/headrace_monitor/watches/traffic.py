@@ -110,6 +110,8 @@ def _outcome(event: Event[InferenceCompleted | InferenceRejected]) -> Outcome | 
     data = event.data
     if isinstance(data, InferenceRejected):
         return of_rejected(data, event.workload, event.time)
+    if data.pinned:
+        return None  # before its prompt is sketched: that is what costs
     # The last turn is what the user asked just now; earlier turns were measured in their requests.
     asked = [m.content for m in data.messages if m.role == "user"][-1:]
     return of_completed(data, event.workload, event.time, drift.sketch(asked))

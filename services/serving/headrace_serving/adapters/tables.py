@@ -1,9 +1,9 @@
 """Serving's own tables."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import JSON
+from sqlalchemy import JSON, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from headrace_kit.database import UtcDateTime
@@ -24,6 +24,21 @@ class RouteRow(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """Time of the registry's newest promotion or rollback: an older one that comes late is none."""
+
+
+class VersionRow(Base):
+    """A version that the registry told of."""
+
+    __tablename__ = "serving_versions"
+
+    workload: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[dict[str, Any]] = mapped_column(JSON)
+    standing: Mapped[Literal["known", "rejected", "retired"]] = mapped_column(String(16))
+    reason: Mapped[str]
+    registered_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    decided_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """Time of the newest event that said how it stands."""
 
 
 class RolloutRow(Base):

@@ -27,6 +27,7 @@ Code = Literal[
     "deadline_exceeded",
     "engine_unavailable",
     "guardrails_unavailable",
+    "model_not_found",
     "model_unavailable",
     "overloaded",
     "rate_limit_exceeded",
@@ -53,6 +54,8 @@ class Ending:
         choice: Choice | None,
         trace_id: str | None,
         via: Literal["kafka", "http"],
+        *,
+        pinned: bool = False,
     ) -> InferenceRejected:
         """The outcome as everybody reads it; `choice` is the version that was to answer."""
         return InferenceRejected.model_validate(
@@ -66,6 +69,7 @@ class Ending:
                 "arm": choice.arm if choice else None,
                 "trace_id": trace_id,
                 "via": via,
+                "pinned": pinned,
             }
         )
 

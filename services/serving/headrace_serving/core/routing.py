@@ -48,6 +48,8 @@ class Choice:
 
     model: ModelRef
     arm: Arm
+    pinned: bool = False
+    """Whether the caller chose it; `arm` is then where it stands, if anywhere."""
 
 
 def choose(route: Route, base: str, request_id: str, key: str | None) -> Choice:
