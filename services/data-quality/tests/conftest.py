@@ -24,14 +24,20 @@ from headrace_kit import Job, Service
 from headrace_kit.database import JobRow, OutboxRow
 
 
-def land(root: Path, workload: str, batch_id: str, rows: list[tuple[str, ...]]) -> RecordsLanded:
+def land(
+    root: Path,
+    workload: str,
+    batch_id: str,
+    rows: list[tuple[str, ...]],
+    source: str = "file:test.csv",
+) -> RecordsLanded:
     """Write a batch as ingest does; a third field of a row is its origin's kind."""
     now = datetime.now(UTC)
     frame = pl.DataFrame(
         {
             "record_id": [f"{batch_id}-{i}" for i in range(len(rows))],
             "batch_id": [batch_id] * len(rows),
-            "source": ["file:test.csv"] * len(rows),
+            "source": [source] * len(rows),
             "prompt": [row[0] for row in rows],
             "completion": [row[1] for row in rows],
             "origin": [
@@ -45,7 +51,7 @@ def land(root: Path, workload: str, batch_id: str, rows: list[tuple[str, ...]]) 
     write_deltalake(uri, frame, mode="append", partition_by=["batch_id"])
     version = DeltaTable(uri).version()
     table = TableRef(uri=uri, version=version)
-    return RecordsLanded(batch_id=batch_id, table=table, rows=len(rows), source="file:test.csv")
+    return RecordsLanded(batch_id=batch_id, table=table, rows=len(rows), source=source)
 
 
 def make_manifest(name: str, **data: Any) -> Manifest:
@@ -75,8 +81,14 @@ class Bench:
             await self.service.workloads.apply(event, uow)
             await events.workload_applied(event, uow)
 
-    async def land(self, workload: str, batch_id: str, rows: list[tuple[str, ...]]) -> None:
-        landed = land(self.root, workload, batch_id, rows)
+    async def land(
+        self,
+        workload: str,
+        batch_id: str,
+        rows: list[tuple[str, ...]],
+        source: str = "file:test.csv",
+    ) -> None:
+        landed = land(self.root, workload, batch_id, rows, source)
         event: Event[RecordsLanded] = Event.new(landed, source="test", workload=workload)
         async with self.service.unit_of_work(cause=event) as uow:
             await events.records_landed(event, uow)

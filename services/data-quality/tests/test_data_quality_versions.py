@@ -90,6 +90,20 @@ async def test_the_next_version_holds_the_old_rows_and_leaves_the_old_version(be
     assert "Nem, most zárva van." in new["completion"].to_list()
 
 
+async def test_a_version_names_the_sources_of_all_its_rows(bench: Any) -> None:
+    await bench.apply("support")
+    for number, source in enumerate(("file:may.csv", "file:june.csv", "file:may.csv")):
+        await bench.land("support", f"b{number}", rows(number * 6, number * 6 + 6), source)
+        await bench.run_jobs()
+    told = [event for kind, event in await bench.outbox() if kind == "dataset.curated.v1"]
+    assert [event["sources"] for event in told] == [
+        ["file:may.csv"],
+        ["file:may.csv", "file:june.csv"],
+        ["file:may.csv", "file:june.csv"],
+    ]
+    assert [event["batches"] for event in told] == [["b0"], ["b1"], ["b2"]]
+
+
 async def test_too_few_rows_wait_for_more(bench: Any) -> None:
     await bench.apply("support", min_rows=15)
     await bench.land("support", "b1", rows(0, 8))

@@ -148,7 +148,12 @@ async def _plan(session: AsyncSession, row: PlanRow) -> Plan:
         ),
         raw=TableRef(uri=newest.table_uri, version=newest.table_version),
         batches=tuple(row.batches),
-        sources=tuple(dict.fromkeys(batch.source for batch in batches)),
+        # A version holds the rows of the one before as well: it comes from their sources too.
+        sources=tuple(
+            dict.fromkeys(
+                [*(previous.sources if previous else ()), *(batch.source for batch in batches)]
+            )
+        ),
         trigger=cast("Trigger", row.trigger),
     )
 
