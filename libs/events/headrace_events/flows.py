@@ -27,7 +27,9 @@ _PRODUCERS: dict[str, tuple[str, ...]] = {
     "rollout.started.v1": ("serving",),
     "rollout.stepped.v1": ("serving",),
     "rollout.finished.v1": ("serving",),
-    "rollback.requested.v1": (topics.OPERATORS,),
+    "rollback.requested.v1": ("registry", topics.OPERATORS),
+    "promotion.requested.v1": ("registry", topics.OPERATORS),
+    "retirement.requested.v1": ("registry", topics.OPERATORS),
 }
 _CONSUMERS: dict[str, tuple[str, ...]] = {
     "file.uploaded.v1": ("monitor",),

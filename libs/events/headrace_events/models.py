@@ -51,6 +51,8 @@ class ModelPromoted(EventData):
 
     model: ModelRef
     previous: ModelRef
+    reason: str | None = None
+    """Why somebody promoted it; None: its canary succeeded."""
 
 
 class ModelRolledBack(EventData):
@@ -66,7 +68,7 @@ class ModelRolledBack(EventData):
 
 
 class ModelRetired(EventData):
-    """The version may no longer be served."""
+    """The version is out of use: two promotions ago, or somebody said so; its canary is over."""
 
     TYPE: ClassVar[str] = "model.retired.v1"
     TOPIC: ClassVar[str] = topics.MODELS

@@ -59,12 +59,38 @@ class RolloutFinished(EventData):
 
 
 class RollbackRequested(EventData):
-    """Somebody asks to put the previous production version back."""
+    """Somebody asks to put an earlier version back in production."""
 
     TYPE: ClassVar[str] = "rollback.requested.v1"
     TOPIC: ClassVar[str] = topics.ROLLOUTS
 
     reason: str
+    to: str | None = None
+    """A version that was in production, or `base`; None: the one that answered before."""
+    operator: str | None = None
+    """Who asks, in their own words: there are no accounts."""
+
+
+class PromotionRequested(EventData):
+    """Somebody asks to give all traffic to a version: before its canary ends, or once more."""
+
+    TYPE: ClassVar[str] = "promotion.requested.v1"
+    TOPIC: ClassVar[str] = topics.ROLLOUTS
+
+    version: str
+    reason: str
+    operator: str | None = None
+
+
+class RetirementRequested(EventData):
+    """Somebody asks to take a version out of use; one in production is never retired."""
+
+    TYPE: ClassVar[str] = "retirement.requested.v1"
+    TOPIC: ClassVar[str] = topics.ROLLOUTS
+
+    version: str
+    reason: str
+    operator: str | None = None
 
 
 class CanaryJudged(EventData):

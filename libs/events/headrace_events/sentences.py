@@ -32,6 +32,14 @@ def _cut(reason: str) -> str:
     return reason if len(reason) <= _LONGEST_REASON else reason[: _LONGEST_REASON - 1] + "…"
 
 
+def _who(e: Any) -> str:
+    return f"{e.operator} asks" if e.operator else "somebody asks"
+
+
+def _version(version: str) -> str:
+    return "the base" if version == "base" else f"version {version}"
+
+
 def _left(seconds: float | None) -> str:
     return "" if seconds is None else f" eta {duration(seconds)}"
 
@@ -80,6 +88,7 @@ _SUMMARIES: dict[type[EventData], Callable[[Any], str]] = {
     models.ModelRejected: lambda e: f"version {e.model.version}: {_cut(e.reason)}",
     models.ModelPromoted: lambda e: (
         f"version {e.model.version} takes over from {e.previous.version}"
+        + (f": {_cut(e.reason)}" if e.reason else "")
     ),
     models.ModelRolledBack: lambda e: (
         f"version {e.model.version} back to {e.restored.version}: {_cut(e.reason)}"
@@ -92,7 +101,15 @@ _SUMMARIES: dict[type[EventData], Callable[[Any], str]] = {
     rollout.RolloutFinished: lambda e: (
         f"version {e.candidate.version} {e.outcome}: {_cut(e.reason)}"
     ),
-    rollout.RollbackRequested: lambda e: _cut(e.reason),
+    rollout.RollbackRequested: lambda e: (
+        f"{_who(e)} to roll back{f' to {_version(e.to)}' if e.to else ''}: {_cut(e.reason)}"
+    ),
+    rollout.PromotionRequested: lambda e: (
+        f"{_who(e)} to promote {_version(e.version)}: {_cut(e.reason)}"
+    ),
+    rollout.RetirementRequested: lambda e: (
+        f"{_who(e)} to retire {_version(e.version)}: {_cut(e.reason)}"
+    ),
     rollout.CanaryJudged: lambda e: f"step {e.step + 1}: {e.verdict}, {_cut(e.reason)}",
     monitoring.DriftDetected: lambda e: (
         f"input moved: PSI {e.value:.2f} above {e.threshold:.2f} in {e.window_rows} requests"

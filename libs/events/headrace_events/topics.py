@@ -165,8 +165,8 @@ CATALOGUE: tuple[Topic, ...] = (
     Topic(
         name=ROLLOUTS,
         owner="serving",
-        description="Canary roll-outs: started, stepped, finished; requests to roll back",
-        producers=("serving", OPERATORS),
+        description="Canary roll-outs: started, stepped, finished; what people ask of versions",
+        producers=("serving", "registry", OPERATORS),
         consumers=("registry", "monitor"),
     ),
     Topic(

@@ -1,6 +1,6 @@
 """Events of the trainer."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from headrace_events import topics
 from headrace_events.envelope import EventData
@@ -70,6 +70,8 @@ class TrainingCompleted(EventData):
     planned_steps: int
     seconds: float
     metrics: dict[str, float]
+    settings: dict[str, Any] | None = None
+    """The recipe, as the manifest has it under `train`."""
 
 
 class TrainingFailed(EventData):

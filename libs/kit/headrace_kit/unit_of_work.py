@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_events import Event, EventData
 from headrace_events.jobs import JobQueued
-from headrace_kit import telemetry
+from headrace_kit import inbox, telemetry
 from headrace_kit.database import Database, JobRow, OutboxRow
 from headrace_kit.history import History
 
@@ -118,6 +118,19 @@ class UnitOfWork:
                 created_at=event.time,
             )
         )
+        return event
+
+    async def act_on(
+        self, data: EventData, *, workload: str | None = None, subject: str = ""
+    ) -> Event[Any]:
+        """Emit what somebody asks for over HTTP, and have it as the cause of what follows.
+
+        For types that the service also handles from Kafka. Its effect is in this transaction, so
+        it is noted as handled: when it comes back it is a repeat, and a replay calls the handler.
+        """
+        event: Event[Any] = self.emit(data, workload=workload, subject=subject)
+        await inbox.take(self.session, event)
+        self.cause, self.at = event, event.time
         return event
 
     async def enqueue(

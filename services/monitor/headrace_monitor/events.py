@@ -53,6 +53,8 @@ CONTROL_EVENTS: tuple[type[EventData], ...] = (
     rollout.RolloutStepped,
     rollout.RolloutFinished,
     rollout.RollbackRequested,
+    rollout.PromotionRequested,
+    rollout.RetirementRequested,
     rollout.CanaryJudged,
     monitoring.DriftDetected,
     monitoring.SloBreached,

@@ -7,7 +7,13 @@ from headrace_events import Event, catalogue, topics
 from headrace_events.data import DatasetCurated, RecordsLanded
 from headrace_events.models import ModelPromoted, ModelRegistered
 from headrace_events.references import DatasetRef, ModelRef, TableRef
-from headrace_events.rollout import RolloutStarted
+from headrace_events.rollout import (
+    PromotionRequested,
+    RetirementRequested,
+    RollbackRequested,
+    RolloutStarted,
+)
+from headrace_events.sentences import summary
 from headrace_events.training import TrainingProgressed, TrainingStarted
 from headrace_events.workload import Manifest, WorkloadApplied
 from headrace_monitor.console import edges
@@ -105,3 +111,15 @@ def test_the_picture_follows_the_catalogue() -> None:
         topic = topics.BY_NAME[catalogue.EVENT_TYPES[f"{kind}.v1"].TOPIC]
         assert source in topic.producers, kind
         assert set(targets) <= set(topic.consumers), kind
+
+
+def test_what_people_ask_of_versions_says_who_and_why() -> None:
+    back = RollbackRequested(reason="complaints", to="base", operator="anna")
+    assert summary(back) == "anna asks to roll back to the base: complaints"
+    assert summary(RollbackRequested(reason="slow")) == "somebody asks to roll back: slow"
+    again = PromotionRequested(version="1", reason="it was the disk", operator="anna")
+    assert summary(again) == "anna asks to promote version 1: it was the disk"
+    gone = RetirementRequested(version="1", reason="bad rows", operator="anna")
+    assert summary(gone) == "anna asks to retire version 1: bad rows"
+    taken = ModelPromoted(model=MODEL, previous=BASE, reason="it was the disk")
+    assert summary(taken) == "version 1 takes over from base: it was the disk"

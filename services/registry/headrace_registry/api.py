@@ -57,22 +57,14 @@ class LineageEventOut(BaseModel):
     note: str
 
 
-class LineageOut(BaseModel):
-    """Everything that a version comes from and what became of it."""
+class VersionDetailOut(VersionOut):
+    """One version, everything that it comes from, and what became of it."""
 
     name: str
-    version: str
-    base: str
-    artefact: ArtefactRef
-    dataset: DatasetRef
     sources: list[str]
     batches: list[str]
     rejects: dict[str, int]
     redactions: dict[str, int]
-    run_id: str
-    job_id: str
-    training: dict[str, Any]
-    evaluation: EvaluationCompleted | None
     events: list[LineageEventOut]
 
 
@@ -107,41 +99,14 @@ def router(service: Service) -> APIRouter:
         return _model(service, name, list(found))
 
     @routes.get("/models/{name}/versions/{version}")
-    async def get_version(name: str, version: str) -> VersionOut:
-        """Return one version."""
-        async with service.reading() as session:
-            row = await _row(session, name, version)
-        return _version(row)
+    async def get_version(name: str, version: str) -> VersionDetailOut:
+        """Return one version, where it comes from and what became of it."""
+        return await _detail(service, name, version)
 
     @routes.get("/lineage/{name}/{version}", tags=["lineage"])
-    async def get_lineage(name: str, version: str) -> LineageOut:
+    async def get_lineage(name: str, version: str) -> VersionDetailOut:
         """Return where a version comes from: dataset, sources, run, evaluation, events."""
-        async with service.reading() as session:
-            row = await _row(session, name, version)
-            dataset = DatasetRef.model_validate(row.dataset)
-            curated = await versions.curated(session, name, dataset.digest)
-            trail = await versions.trail(session, name, version)
-        known = _version(row).model_dump(include=set(LineageOut.model_fields))
-        return LineageOut.model_validate(
-            {
-                **known,
-                "name": name,
-                "sources": curated.sources if curated else [],
-                "batches": curated.batches if curated else [],
-                "rejects": curated.rejects if curated else {},
-                "redactions": curated.redactions if curated else {},
-                "events": [
-                    {
-                        "id": event.event_id,
-                        "type": event.type,
-                        "at": event.at,
-                        "refused": event.refused,
-                        "note": event.note,
-                    }
-                    for event in trail
-                ],
-            }
-        )
+        return await _detail(service, name, version)
 
     return routes
 
@@ -151,6 +116,32 @@ async def _row(session: AsyncSession, name: str, version: str) -> VersionRow:
     if row is None:
         raise HTTPException(404, f"no such version: GET /models/{name} lists them")
     return row
+
+
+async def _detail(service: Service, name: str, version: str) -> VersionDetailOut:
+    async with service.reading() as session:
+        row = await _row(session, name, version)
+        dataset = DatasetRef.model_validate(row.dataset)
+        curated = await versions.curated(session, name, dataset.digest)
+        trail = await versions.trail(session, name, version)
+    return VersionDetailOut(
+        **_version(row).model_dump(),
+        name=name,
+        sources=curated.sources if curated else [],
+        batches=curated.batches if curated else [],
+        rejects=curated.rejects if curated else {},
+        redactions=curated.redactions if curated else {},
+        events=[
+            LineageEventOut(
+                id=event.event_id,
+                type=event.type,
+                at=event.at,
+                refused=event.refused,
+                note=event.note,
+            )
+            for event in trail
+        ],
+    )
 
 
 def _model(service: Service, name: str, found: list[VersionRow]) -> ModelOut:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
 from headrace_events.data import DatasetCurated
 from headrace_events.evaluation import EvaluationCompleted, EvaluationFailed, GateResult
 from headrace_events.models import ModelRegistered
@@ -93,6 +95,15 @@ async def rolled_out(life: Life, number: int, outcome: str = "succeeded") -> Non
     await life.give(data, source="serving", workload=NAME)
 
 
+async def ask(life: Life, path: str, **body: Any) -> httpx2.Response:
+    """Ask for something over HTTP, and let what it emits be published."""
+    transport = httpx2.ASGITransport(app=life.service.api)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://registry") as http:
+        answer = await http.post(f"/models/{NAME}/{path}", json=body)
+    await life.publish()
+    return answer
+
+
 async def test_replay_makes_the_same_registry(
     database_url: str, tmp_path: Path, trained: Callable[..., TrainingCompleted]
 ) -> None:
@@ -126,12 +137,20 @@ async def test_replay_makes_the_same_registry(
                 await rolled_out(life, 3)
                 asked = RollbackRequested(reason="too slow")
                 await life.give(asked, source="operators", workload=NAME)
+                again = await ask(life, "versions/3/promote", reason="the disk", operator="anna")
+                assert again.json()["states"] == {"1": "previous", "3": "promoted"}
+                back = (await ask(life, "rollback", reason="too slow still")).json()
+                assert (back["before"], back["production"]) == ("3", "1")
+                refused = await ask(life, "rollback", reason="me too")
+                assert refused.status_code == 409
+                gone = await ask(life, "versions/3/retire", reason="no more")
+                assert gone.json()["changed"]
             case 4:
                 await evaluated(life, 4, failed=True)
         await life.work()
     before = await life.dump()
     states = {row["version"]: row["state"] for row in before["model_versions"]}
-    assert states == {"1": "promoted", "2": "rejected", "3": "rolled_back", "4": "rejected"}
+    assert states == {"1": "promoted", "2": "rejected", "3": "retired", "4": "rejected"}
     assert min(rows_in(before, "version_events", "kit_jobs", "kit_inbox", "kit_workloads")) > 0
 
     published = len(life.log)

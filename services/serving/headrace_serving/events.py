@@ -61,9 +61,12 @@ async def on_registered(event: Event[ModelRegistered], uow: UnitOfWork) -> None:
 
 
 async def on_retired(event: Event[ModelRetired], uow: UnitOfWork) -> None:
-    """A version that may not be asked any more."""
+    """A version that may not be asked any more; if it is in its canary, that ends."""
     retired = event.data
     await versions.note(uow.session, retired.model, event.time, "retired", retired.reason)
+    before = await routes.read(uow.session, event.workload)
+    after, facts = routing.reject(before, retired.model, retired.reason)
+    await save(uow, before, after, facts, retired.reason)
 
 
 async def on_judged(event: Event[CanaryJudged], uow: UnitOfWork) -> None:
@@ -79,7 +82,9 @@ async def on_promoted(event: Event[ModelPromoted], uow: UnitOfWork) -> None:
     if await routes.is_late(uow.session, event.workload, event.time):
         return
     before = await routes.read(uow.session, event.workload)
-    await save(uow, before, routing.promote(before, event.data.model), [])
+    reason = event.data.reason or ""
+    after, facts = routing.promote(before, event.data.model, reason)
+    await save(uow, before, after, facts, reason)
     await routes.note_decision(uow.session, event.workload, event.time)
 
 

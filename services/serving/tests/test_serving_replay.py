@@ -4,7 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from headrace_events import Event
-from headrace_events.models import ModelApproved, ModelPromoted, ModelRejected, ModelRolledBack
+from headrace_events.models import (
+    ModelApproved,
+    ModelPromoted,
+    ModelRejected,
+    ModelRetired,
+    ModelRolledBack,
+)
 from headrace_events.references import ArtefactRef, ModelRef
 from headrace_events.rollout import ArmStats, CanaryJudged
 from headrace_events.workload import Manifest, WorkloadApplied
@@ -113,11 +119,22 @@ async def test_replay_makes_the_same_routes(database_url: str, tmp_path: Path) -
     await approve("4", "1")
     await approve("5", "1")  # supersedes it
     await tell(ModelRolledBack(model=model("1"), restored=model("base"), reason="slow"))
+    await tell(ModelRejected(model=model("5"), reason="what it ran against was rolled back"))
+    await tell(ModelPromoted(model=model("1"), previous=model("base"), reason="it was the disk"))
+    await approve("7", "1")
+    await tell(ModelRetired(model=model("7"), reason="trained on what had to be deleted"))
+    await approve("8", "1")
+    await tell(ModelPromoted(model=model("8"), previous=model("1"), reason="needed today"))
+    ended = [r for r in life.log if dict(r.headers)["ce_type"] == b"rollout.finished.v1"][-2:]
+    assert b"had to be deleted" in ended[0].value and b"needed today" in ended[1].value
+    cache = RouteCache(life.service.database)
+    await cache.refresh()
+    assert cache.get(NAME).production == model("8") and cache.get(NAME).canary is None
 
     before = await life.dump()
     states = {row["version"]: row["state"] for row in before["serving_rollouts"]}
-    failed = dict.fromkeys(("2", "3", "4", "6"), "failed")
-    assert states == {"1": "succeeded", "5": "running", **failed}
+    failed = dict.fromkeys(("2", "3", "4", "5", "6", "7"), "failed")
+    assert states == {"1": "succeeded", "8": "succeeded", **failed}
     assert min(rows_in(before, "serving_routes", "kit_jobs", "kit_inbox")) > 0
     idle = Loads()
     after, report, fresh = await life.replayed(

@@ -130,8 +130,12 @@ def test_the_same_approval_twice_is_one_rollout() -> None:
 
 
 def test_promotion_and_rollback() -> None:
-    promoted = routing.promote(running(2), version("1"))
+    promoted, (fact,) = routing.promote(running(2), version("1"), "asked for")
     assert promoted.canary is None
+    # Somebody did not wait for the end of its canary: it is over all the same.
+    assert isinstance(fact, RolloutFinished)
+    assert (fact.outcome, fact.reason) == ("succeeded", "asked for")
+    assert routing.promote(promoted, version("1")) == (promoted, [])
     assert arms(promoted) == {"production": 2000}
     restored = routing.roll_back(promoted, version("1"), BASE)
     assert arms(restored) == {"base": 2000}

@@ -70,6 +70,7 @@ class TrainingJobs:
                     "tokens_per_second": outcome.tokens / max(outcome.seconds, 1e-9),
                     "stopped_early": float(outcome.stopped_early),
                 },
+                settings=specification.train.model_dump(mode="json"),
             )
             keep_result(uow.session, completed)
             uow.emit(completed)

@@ -87,7 +87,15 @@ def _rollout() -> tuple[EventData, ...]:
             outcome="succeeded",
             reason="all steps advanced",
         ),
-        rollout.RollbackRequested(reason="wrong answers about card fees since 14:05"),
+        rollout.RollbackRequested(
+            reason="wrong answers about card fees since 14:05", to="1", operator="anna@desk"
+        ),
+        rollout.PromotionRequested(
+            version="2", reason="the fees were fixed in the product", operator="anna@desk"
+        ),
+        rollout.RetirementRequested(
+            version="1", reason="trained on rows that had to be deleted", operator="anna@desk"
+        ),
         rollout.CanaryJudged(
             rollout_id=things.ROLLOUT_ID,
             step=0,

@@ -230,7 +230,7 @@ def _rejected(loop: WorkloadLoop, e: models.ModelRejected, entry: Entry) -> None
 
 
 def _promoted(loop: WorkloadLoop, e: models.ModelPromoted, entry: Entry) -> None:
-    _decide(loop, e.model.version, "production", entry, None)
+    _decide(loop, e.model.version, "production", entry, e.reason)
     if e.previous.version in loop.models:
         _decide(loop, e.previous.version, "previous", entry, None)
     loop.production = e.model.version

@@ -35,11 +35,13 @@ class VersionRow(Base):
     evaluation: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     evaluated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     replaced: Mapped[str | None]
+    withdrawn: Mapped[bool | None]
+    """Retired by a person."""
     reason: Mapped[str] = mapped_column(default="")
     job_id: Mapped[str]
     run_id: Mapped[str]
     training: Mapped[dict[str, Any]] = mapped_column(JSON)
-    """Steps, seconds and metrics of the training."""
+    """Steps, seconds, metrics and settings of the training."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

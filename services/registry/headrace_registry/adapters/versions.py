@@ -14,6 +14,8 @@ from headrace_events.training import TrainingCompleted
 from headrace_registry.adapters.tables import CuratedRow, VersionEventRow, VersionRow
 from headrace_registry.core.versions import Line, State, Version
 
+_TRAINING = {"steps", "seconds", "metrics", "settings"}
+
 
 async def rows(
     session: AsyncSession, name: str | None = None, *, lock: bool = False
@@ -53,7 +55,7 @@ async def add(
             dataset=version.dataset.model_dump(mode="json"),
             job_id=training.job_id,
             run_id=training.run_id,
-            training=training.model_dump(mode="json", include={"steps", "seconds", "metrics"}),
+            training=training.model_dump(mode="json", include=_TRAINING),
             created_at=at,
             updated_at=at,
         )
@@ -69,6 +71,7 @@ async def save(session: AsyncSession, changes: Iterable[Version], at: datetime) 
         if evaluation != row.evaluation:
             row.evaluation, row.evaluated_at = evaluation, at
         row.state, row.replaced, row.reason = version.state.value, version.replaced, version.reason
+        row.withdrawn = version.withdrawn
         row.updated_at = at
         await session.flush()
 
@@ -123,4 +126,6 @@ def _version(row: VersionRow) -> Version:
         evaluation=EvaluationCompleted.model_validate(row.evaluation) if row.evaluation else None,
         replaced=row.replaced,
         reason=row.reason,
+        withdrawn=bool(row.withdrawn),
+        changed_at=row.updated_at,
     )

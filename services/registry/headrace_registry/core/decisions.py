@@ -5,17 +5,11 @@ from dataclasses import dataclass, replace
 
 from headrace_events import EventData
 from headrace_events.evaluation import EvaluationCompleted, EvaluationFailed, EvaluationRequested
-from headrace_events.models import (
-    ModelApproved,
-    ModelPromoted,
-    ModelRejected,
-    ModelRetired,
-    ModelRolledBack,
-)
-from headrace_events.rollout import RollbackRequested, RolloutFinished
+from headrace_events.models import ModelApproved, ModelPromoted, ModelRejected, ModelRetired
+from headrace_events.rollout import RolloutFinished
 from headrace_events.workload import Gate
 from headrace_registry.core.gate import shut_reason
-from headrace_registry.core.versions import Line, State, Version, base_ref
+from headrace_registry.core.versions import Line, State, Version
 
 
 @dataclass(frozen=True)
@@ -48,8 +42,8 @@ def on_evaluated(line: Line, done: EvaluationCompleted, gates: Sequence[Gate] | 
     version = replace(found, evaluation=done)
     reason = shut_reason(version, done, gates)
     if reason:
-        return _reject(version, reason)
-    if not _is_current(line, version):
+        return reject(version, reason)
+    if not is_current(line, version):
         # Production changed while this version was being evaluated: what it beat is gone.
         return _evaluate_again(line, version)
     if line.canary is None:
@@ -57,7 +51,7 @@ def on_evaluated(line: Line, done: EvaluationCompleted, gates: Sequence[Gate] | 
     queued = line.newest(State.QUEUED)
     place = Decision()
     if queued:
-        place = _reject(queued, f"superseded by version {version.version} while it was queued")
+        place = reject(queued, f"superseded by version {version.version} while it was queued")
     reason = f"waits for the end of version {line.canary.version}'s canary"
     return place.then(Decision((version.to(State.QUEUED, reason),)))
 
@@ -68,41 +62,25 @@ def on_evaluation_failed(line: Line, failed: EvaluationFailed) -> Decision:
     if isinstance(found, Decision):
         return found
     reason = f"evaluation failed: {failed.reason}"
-    return _reject(found, reason, failed.evaluation_id)
+    return reject(found, reason, failed.evaluation_id)
 
 
 def on_rollout_finished(line: Line, finished: RolloutFinished) -> Decision:
     """Promote or reject the canary, then let the queued version go on."""
+    known = line.find(finished.candidate.version)
+    if known and known.state is State.PROMOTED and finished.outcome == "succeeded":
+        return Decision()  # somebody promoted it before its canary was over, which ended it
     found = _expect(line, finished.candidate.version, State.APPROVED)
     if isinstance(found, Decision):
         return found
     artefact = finished.candidate.artefact
     if artefact is None or artefact.digest != found.artefact.digest:
-        decision = _reject(found, "the canary served another artefact than the registered one")
+        decision = reject(found, "the canary served another artefact than the registered one")
     elif finished.outcome == "failed":
-        decision = _reject(found, f"canary failed: {finished.reason}")
+        decision = reject(found, f"canary failed: {finished.reason}")
     else:
-        decision = _promote(line, found)
-    return decision.then(_next_in_queue(line.with_changes(decision.changes)))
-
-
-def on_rollback(line: Line, request: RollbackRequested) -> Decision:
-    """Put back what was in production before; a running canary ends, what it must beat is gone."""
-    production = line.production
-    if production is None:
-        return Decision(refusal="nothing to roll back: the base is in production")
-    earlier = line.find(production.replaced or "")
-    restored = earlier.to(State.PROMOTED) if earlier and earlier.state is State.PREVIOUS else None
-    decision = Decision((production.to(State.ROLLED_BACK, request.reason),))
-    if restored:
-        decision = decision.then(Decision((restored,)))
-    ref = restored.ref if restored else base_ref(line.name, production.base)
-    fact = ModelRolledBack(model=production.ref, restored=ref, reason=request.reason)
-    decision = decision.then(Decision(facts=(fact,)))
-    if line.canary:
-        reason = f"version {production.version}, which its canary ran against, was rolled back"
-        decision = decision.then(_reject(line.canary, reason))
-    return decision.then(_next_in_queue(line.with_changes(decision.changes)))
+        decision = promote(line, found)
+    return decision.then(next_in_queue(line.with_changes(decision.changes)))
 
 
 def _expect(line: Line, version: str, state: State) -> Version | Decision:
@@ -114,7 +92,8 @@ def _expect(line: Line, version: str, state: State) -> Version | Decision:
     return found
 
 
-def _reject(version: Version, reason: str, evaluation_id: str | None = None) -> Decision:
+def reject(version: Version, reason: str, evaluation_id: str | None = None) -> Decision:
+    """Take a version out of the way to production; the fact carries its evaluation."""
     if version.evaluation:
         evaluation_id = version.evaluation.evaluation_id
     fact = ModelRejected(model=version.ref, reason=reason, evaluation_id=evaluation_id)
@@ -131,32 +110,42 @@ def _approve(line: Line, version: Version) -> Decision:
     return Decision((version.to(State.APPROVED),), (fact,))
 
 
-def _promote(line: Line, version: Version) -> Decision:
+def promote(line: Line, version: Version, why: str | None = None) -> Decision:
+    """Give all traffic to a version; `why` where a person says so and no canary has shown it."""
     production = line.production
     decision = Decision()
     oldest = line.newest(State.PREVIOUS)
-    if oldest and production:
+    if oldest and production and oldest != version:
         reason = f"version {version.version} was promoted; {production.version} can be put back"
-        retired = ModelRetired(model=oldest.ref, reason=reason)
-        decision = Decision((oldest.to(State.RETIRED, reason),), (retired,))
+        decision = retire(oldest, reason)
     if production:
         decision = decision.then(Decision((production.to(State.PREVIOUS),)))
     previous = line.incumbent(version.base)
-    promoted = replace(version.to(State.PROMOTED), replaced=previous.version)
-    fact = ModelPromoted(model=version.ref, previous=previous)
+    promoted = replace(
+        version.to(State.PROMOTED, why or ""), replaced=previous.version, withdrawn=False
+    )
+    fact = ModelPromoted(model=version.ref, previous=previous, reason=why)
     return decision.then(Decision((promoted,), (fact,)))
 
 
-def _next_in_queue(line: Line) -> Decision:
+def retire(version: Version, reason: str) -> Decision:
+    """Take a version out of use."""
+    fact = ModelRetired(model=version.ref, reason=reason)
+    return Decision((version.to(State.RETIRED, reason),), (fact,))
+
+
+def next_in_queue(line: Line) -> Decision:
+    """Let the version that waits for the end of a canary go on."""
     queued = line.newest(State.QUEUED)
     if queued is None:
         return Decision()
-    return _approve(line, queued) if _is_current(line, queued) else _evaluate_again(line, queued)
+    return _approve(line, queued) if is_current(line, queued) else _evaluate_again(line, queued)
 
 
-def _is_current(line: Line, version: Version) -> bool:
+def is_current(line: Line, version: Version) -> bool:
     """Whether the version was evaluated against what is in production now."""
-    assert version.evaluation is not None  # noqa: S101 - only evaluated versions get here
+    if version.evaluation is None:
+        return False
     return version.evaluation.incumbent == line.incumbent(version.base)
 
 

@@ -23,10 +23,13 @@ def shut_reason(
     shut = [reason for gate in gates if (reason := _gate_shut(gate, evaluation.gates))]
     if shut:
         return "; ".join(shut)
-    if not evaluation.passed:
-        failed = [_describe(result) for result in evaluation.gates if not result.passed]
-        return "; ".join(failed) or "the evaluation says that it did not pass"
-    return None
+    return None if evaluation.passed else failed_gates(evaluation)
+
+
+def failed_gates(evaluation: EvaluationCompleted) -> str:
+    """Name the gates that an evaluation did not pass."""
+    failed = [_describe(result) for result in evaluation.gates if not result.passed]
+    return "; ".join(failed) or "the evaluation says that it did not pass"
 
 
 def _gate_shut(gate: Gate, results: Sequence[GateResult]) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 from headrace_events.evaluation import EvaluationCompleted
@@ -36,14 +37,16 @@ ALIASES = {
 }
 
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.REGISTERED: frozenset({State.QUEUED, State.APPROVED, State.REJECTED}),
-    State.QUEUED: frozenset({State.REGISTERED, State.APPROVED, State.REJECTED}),
-    State.APPROVED: frozenset({State.PROMOTED, State.REJECTED}),
+    State.REGISTERED: frozenset({State.QUEUED, State.APPROVED, State.REJECTED, State.RETIRED}),
+    State.QUEUED: frozenset(
+        {State.REGISTERED, State.APPROVED, State.PROMOTED, State.REJECTED, State.RETIRED}
+    ),
+    State.APPROVED: frozenset({State.PROMOTED, State.REJECTED, State.RETIRED}),
     State.PROMOTED: frozenset({State.PREVIOUS, State.ROLLED_BACK}),
     State.PREVIOUS: frozenset({State.PROMOTED, State.RETIRED}),
-    State.RETIRED: frozenset(),
+    State.RETIRED: frozenset({State.PROMOTED, State.RETIRED}),
     State.REJECTED: frozenset(),
-    State.ROLLED_BACK: frozenset(),
+    State.ROLLED_BACK: frozenset({State.PROMOTED, State.RETIRED}),
 }
 
 
@@ -65,6 +68,20 @@ class Version:
     replaced: str | None = None
     """The version that was in production before this one (`base` at first)."""
     reason: str = ""
+    withdrawn: bool = False
+    """Retired by a person: it is put back by name only, never because it comes next."""
+    changed_at: datetime | None = None
+
+    @property
+    def was_in_production(self) -> bool:
+        """Whether it ever took all traffic."""
+        return self.replaced is not None or self.state is State.PREVIOUS
+
+    @property
+    def may_be_put_back(self) -> bool:
+        """Whether a roll-back may choose it: it answered once, and nobody took it out of use."""
+        left = self.state in (State.PREVIOUS, State.RETIRED)
+        return left and self.was_in_production and not self.withdrawn
 
     @property
     def ref(self) -> ModelRef:
@@ -104,6 +121,16 @@ class Line:
     def canary(self) -> Version | None:
         """The version whose canary runs."""
         return self.newest(State.APPROVED)
+
+    def before(self, version: Version) -> Version | None:
+        """The nearest version that answered before `version` and may be put back; None: base."""
+        seen = {version.version}
+        while (found := self.find(version.replaced or BASE)) and found.version not in seen:
+            if found.may_be_put_back:
+                return found
+            seen.add(found.version)
+            version = found
+        return None
 
     def incumbent(self, base: str) -> ModelRef:
         """What a candidate has to beat: production, or the base that it was tuned from."""

@@ -36,7 +36,9 @@ async def write(
     )
     old, new = before.canary, after.canary
     if old and (new is None or new.rollout_id != old.rollout_id) and old.state != "succeeded":
-        await _note(session, after.workload, old, "failed", reason, now)
+        taken = after.production is not None and after.production == old.candidate
+        state = "succeeded" if taken else "failed"
+        await _note(session, after.workload, old, state, reason, now)
     if new:
         await _note(session, after.workload, new, new.state, reason, now)
 

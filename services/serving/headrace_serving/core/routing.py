@@ -139,12 +139,15 @@ def judge(route: Route, judged: CanaryJudged) -> tuple[Route, list[EventData]]:
     return replace(route, canary=stepped), [fact]
 
 
-def promote(route: Route, model: ModelRef) -> Route:
-    """`model` takes all traffic; its canary is over."""
+def promote(route: Route, model: ModelRef, reason: str = "") -> tuple[Route, list[EventData]]:
+    """`model` takes all traffic; its canary is over, also one that somebody did not wait for."""
     canary = route.canary
+    facts: list[EventData] = []
     if canary and canary.candidate.version == model.version:
+        if canary.state != "succeeded":
+            facts.append(_finished(canary, "succeeded", reason or "promoted before its end"))
         canary = None
-    return replace(route, production=_unless_base(model), canary=canary)
+    return replace(route, production=_unless_base(model), canary=canary), facts
 
 
 def roll_back(route: Route, lost: ModelRef, restored: ModelRef) -> Route:
@@ -156,7 +159,7 @@ def roll_back(route: Route, lost: ModelRef, restored: ModelRef) -> Route:
 
 
 def reject(route: Route, model: ModelRef, reason: str) -> tuple[Route, list[EventData]]:
-    """The registry took a version back: it may get no traffic any more."""
+    """The registry took a version back, or somebody retired it: it may get no traffic any more."""
     canary = route.canary
     if not canary or canary.candidate.version != model.version:
         return route, []
