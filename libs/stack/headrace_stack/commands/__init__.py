@@ -2,7 +2,8 @@
 
 import typer
 
-from headrace_stack.commands import events, models
+from headrace_stack.commands import events, models, rollback
+from headrace_stack.commands.examples import examples
 
 NOUNS = (events, models)
 
@@ -16,3 +17,10 @@ def register(app: typer.Typer) -> None:
 
 def register_loose(app: typer.Typer) -> None:
     """Verbs without a noun: one line each."""
+    app.command(
+        "rollback",
+        epilog=examples(
+            'headrace rollback support-tickets --reason "complaints since 14:05"',
+            'headrace rollback support-tickets --to base --reason "all of them" --wait',
+        ),
+    )(rollback.rollback)
