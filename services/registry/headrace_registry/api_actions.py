@@ -14,6 +14,7 @@ from headrace_registry import events
 from headrace_registry.adapters import versions
 from headrace_registry.core import interventions
 from headrace_registry.core.interventions import Asked
+from headrace_registry.core.registration import ArtefactRefused, verify
 from headrace_registry.core.versions import BASE, Line
 
 Reason = Annotated[
@@ -89,6 +90,7 @@ def router(service: Service) -> APIRouter:
 
 
 async def _decide(service: Service, name: str, asked: Asked) -> DecidedOut:
+    whole = await _whole(service, name, asked)
     async with service.unit_of_work(workload=name) as uow:
         line = await versions.load(uow.session, name)
         if not line.versions and service.workloads.get(name) is None:
@@ -99,6 +101,8 @@ async def _decide(service: Service, name: str, asked: Asked) -> DecidedOut:
         if decision.refusal:
             raise HTTPException(409, decision.refusal)
         after = line.with_changes(decision.changes)
+        if decision.changes and _production(after) not in (_production(line), BASE, whole):
+            raise HTTPException(409, "somebody else was quicker: look at it, and ask again")
         event_id = None
         if decision.changes:
             if isinstance(asked, RollbackRequested):
@@ -106,7 +110,6 @@ async def _decide(service: Service, name: str, asked: Asked) -> DecidedOut:
                 asked = asked.model_copy(update={"to": _production(after)})
             subject = interventions.subject_of(line, asked)
             event = await uow.act_on(asked, subject=subject)
-            # The changes carry no time: `at` may be a moment later than what was decided by.
             await events.write(event, uow, subject, decision)
             event_id = event.id
     return DecidedOut(
@@ -117,6 +120,27 @@ async def _decide(service: Service, name: str, asked: Asked) -> DecidedOut:
         states={one.version: one.state.value for one in decision.changes},
         event_id=event_id,
     )
+
+
+async def _whole(service: Service, name: str, asked: Asked) -> str | None:
+    """The version that would come into production, its adapter read and found whole.
+
+    Outside the transaction, which may not wait for files. A version may have been away for long:
+    that it cannot be loaded any more must be known before all traffic goes to it.
+    """
+    async with service.reading() as session:
+        line = versions.line(name, await versions.rows(session, name))
+    after = line.with_changes(interventions.decide(line, asked, datetime.now(UTC)).changes)
+    version = after.production
+    if version is None or version.version == _production(line):
+        return None
+    try:
+        await verify(version.artefact)
+    except ArtefactRefused as error:
+        raise HTTPException(
+            409, f"version {version.version} cannot be loaded any more: {error}"
+        ) from None
+    return version.version
 
 
 def _production(line: Line) -> str:

@@ -16,6 +16,7 @@ from headrace_events.models import ModelPromoted
 from headrace_events.rollout import RollbackRequested
 from headrace_kit import Service
 from headrace_kit.testing_replay import Life
+from headrace_registry import api_actions
 from headrace_registry.adapters import versions
 from headrace_registry.adapters.tables import Base, VersionRow
 from headrace_registry.app import build
@@ -76,8 +77,13 @@ async def desk(database_url: str) -> AsyncIterator[Desk]:
 
 
 @pytest.fixture
-async def three(desk: Desk, make: SimpleNamespace) -> Desk:
+async def three(desk: Desk, make: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """1, 2 and 3 were promoted one after the other; 4 was rejected by its gate."""
+
+    async def whole(_artefact: Any) -> None:
+        """Their adapters are no files."""
+
+    monkeypatch.setattr(api_actions, "verify", whole)
     await desk.put(
         make.version(1, State.RETIRED, replaced="base"),
         make.version(2, State.PREVIOUS, replaced="1"),
@@ -158,6 +164,22 @@ async def test_what_cannot_be_is_refused_with_a_sentence_and_leaves_nothing(thre
     answer = await three.http.post("/models/nobody/rollback", json={"reason": "x"})
     assert answer.status_code == 404
     assert await three.told() == []
+
+
+async def test_a_version_whose_adapter_is_gone_gets_no_traffic(
+    desk: Desk, make: SimpleNamespace, trained: Trained
+) -> None:
+    there = trained("job-1").artefact
+    await desk.put(
+        make.version(1, State.RETIRED, replaced="base", artefact=there),
+        make.version(2, State.PREVIOUS, replaced="1"),
+        make.version(3, State.PROMOTED, replaced="2"),
+    )
+    for path, body in (("rollback", {}), ("versions/2/promote", {})):
+        said = await desk.ask(path, 409, reason="complaints", **body)
+        assert "version 2 cannot be loaded any more: no artefact at" in said
+    assert await desk.told() == []
+    assert (await desk.ask("rollback", reason="complaints", to="1"))["production"] == "1"
 
 
 async def test_two_versions_side_by_side(desk: Desk, make: SimpleNamespace) -> None:

@@ -2,9 +2,9 @@
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
+from headrace_events.references import ArtefactRef
 from headrace_events.training import TrainingCompleted
 from headrace_models import artefact
 from headrace_models.errors import ArtefactError
@@ -47,13 +47,13 @@ class ModelStore(Protocol):
 
 async def register(candidate: Candidate, store: ModelStore) -> str:
     """Verify the artefact and return its version number; raises ArtefactRefused."""
-    expected = candidate.training.artefact
-    try:
-        await asyncio.to_thread(_verify, expected.uri, expected.digest)
-    except ArtefactError as error:
-        raise ArtefactRefused(str(error)) from None
+    await verify(candidate.training.artefact)
     return await store.find_or_create(candidate)
 
 
-def _verify(uri: str, digest: str) -> Path:
-    return artefact.fetch(uri, digest)
+async def verify(reference: ArtefactRef) -> None:
+    """Read the artefact and hold it against its digest; raises ArtefactRefused."""
+    try:
+        await asyncio.to_thread(artefact.fetch, reference.uri, reference.digest)
+    except ArtefactError as error:
+        raise ArtefactRefused(str(error)) from None

@@ -16,6 +16,7 @@ from headrace_stack.errors import StackError
 BASE = "base"
 _COMPLETION_SECONDS = 2.0
 _LOOK_SECONDS = 0.5
+_OPERATOR_CHARS = 128
 
 
 def completed(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -60,7 +61,8 @@ def decide(
     api: Api, name: str, *path: str, version: str | None, reason: str, **more: Any
 ) -> dict[str, Any]:
     """POST /models/{name}/...: ask for a decision, in the name of who typed it."""
-    body = {"reason": reason, "operator": f"{getpass.getuser()}@{socket.gethostname()}", **more}
+    operator = f"{getpass.getuser()}@{socket.gethostname()}"[:_OPERATOR_CHARS]
+    body = {"reason": reason, "operator": operator, **more}
     try:
         done: dict[str, Any] = api.post("models", name, *path, body=body)
     except Refused as error:
