@@ -5,6 +5,7 @@ from headrace_monitor.adapters.exposition import MonitorGauges
 from headrace_monitor.adapters.probes import Probes
 from headrace_monitor.adapters.tables import Base
 from headrace_monitor.api import console_router, figures_router
+from headrace_monitor.api_workloads import workloads_router
 from headrace_monitor.console.feed import Feed
 from headrace_monitor.console.state import ConsoleState
 from headrace_monitor.events import subscribe
@@ -78,4 +79,7 @@ def build(settings: Settings | None = None) -> Service:
     service.on_stop(probes.close)
     service.api.include_router(console_router(service, state, live))
     service.api.include_router(figures_router(service, traffic.board, check))
+    service.api.include_router(
+        workloads_router(service, state.picture, settings.monitor.traces_url)
+    )
     return service

@@ -20,7 +20,9 @@ from headrace_monitor.adapters.probes import Probes
 from headrace_monitor.adapters.tables import AlertRow, TripRow
 from headrace_monitor.core.drift import LONGEST_WINDOW
 from headrace_monitor.core.loop import Rollout, WorkloadLoop
+from headrace_monitor.core.states import State
 from headrace_monitor.core.windows import Window
+from headrace_monitor.picture import Picture
 from headrace_monitor.settings import Monitor
 from headrace_monitor.watches.canaries import CanaryWatch
 from headrace_monitor.watches.ledger import Ledger
@@ -52,6 +54,7 @@ class ConsoleState:
         self._traffic = traffic
         self._canaries = canaries
         self._probes = probes
+        self.picture = Picture(service, ledger, canaries, probes)
         self._making = asyncio.Lock()
         self._made: dict[str, Any] = {}
         self._made_at = 0.0
@@ -65,12 +68,12 @@ class ConsoleState:
         return {**self._made, "events": list(self._ledger.events)} if events else self._made
 
     async def _make(self) -> dict[str, Any]:
-        loops = self._ledger.loops.by_name
-        names = sorted({*loops, *(m.metadata.name for m in self._service.workloads.all())})
+        names = self.picture.names()
         async with self._service.reading() as session:
             all_alerts = [_alert(row) for row in await alerts.listed(session)]
             trips = await _trips(session)
             watched = await drift.standings(session)
+            states = await self.picture.states(session, names)
         windows = _by_workload(self._traffic.board.windows(self._settings.window_seconds))
         history = _by_workload(self._traffic.board.windows(_SPARKLINE_SECONDS))
         return {
@@ -83,7 +86,8 @@ class ConsoleState:
             "alerts": all_alerts,
             "workloads": [
                 {
-                    **self._loop(loops.get(name) or WorkloadLoop(name)),
+                    **self._loop(self.picture.loop(name)),
+                    "now": _now(states[name]),
                     "traffic": _traffic(windows[name], history[name]),
                     "guardrails": trips[name],
                     "drift": self._drift(name, watched.get(name)),
@@ -136,8 +140,14 @@ def _shown(loop: WorkloadLoop) -> dict[str, Any]:
         shown["models"].get(loop.rollout.candidate, {})["status"] = "canary"
     for plural in ("datasets", "models", "turns"):
         shown[plural] = list(reversed(shown[plural].values()))
-    del shown["training_dataset"], shown["waiting"]
+    shown["source_problem"] = loop.source_problem
+    for inner in ("training_dataset", "waiting", "source_problems", "decisions", "trace_id"):
+        del shown[inner]
     return shown
+
+
+def _now(state: State) -> dict[str, Any]:
+    return {**asdict(state), "sentence": state.sentence}
 
 
 def _by_workload(windows: list[Window]) -> dict[str, list[Window]]:

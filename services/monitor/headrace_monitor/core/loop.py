@@ -46,6 +46,7 @@ class Training:
     tokens_per_second: float | None = None
     resumed_at_step: int = 0
     started_at: datetime | None = None
+    ended_at: datetime | None = None
     seconds: float | None = None
     reason: str | None = None
 
@@ -96,6 +97,27 @@ class Mark:
 
 
 @dataclass(slots=True)
+class Problem:
+    """Why something was refused, until it is mended."""
+
+    text: str
+    at: datetime
+
+
+@dataclass(slots=True)
+class Decision:
+    """What was decided about the workload, by whom or what, and why."""
+
+    at: datetime
+    event: str
+    """The event's type, without its version: `model.rejected`."""
+    text: str
+    event_id: str
+    source: str
+    trace_id: str | None = None
+
+
+@dataclass(slots=True)
 class Turn:
     """One turn of the loop, from the records of a dataset version to the end of its model."""
 
@@ -115,12 +137,21 @@ class WorkloadLoop:
     applied_at: datetime | None = None
     rows_landed: int = 0
     landings: list[dict[str, Any]] = field(default_factory=list)
-    source_problem: str | None = None
+    source_problems: dict[str, Problem] = field(default_factory=dict)
+    """By the source's name; one that lands after all has none."""
     datasets: dict[int, Dataset] = field(default_factory=dict)
     dataset_problem: str | None = None
+    dataset_problem_at: datetime | None = None
+    nothing_new: bool = False
+    """The records of the newest refusal were all known: nobody needs to do anything."""
     training: Training | None = None
     models: dict[str, Model] = field(default_factory=dict)
     production: str = "base"
+    production_since: datetime | None = None
+    decisions: list[Decision] = field(default_factory=list)
+    """The newest ones, in the order of their events."""
+    trace_id: str | None = None
+    """Of the newest event that has one."""
     rollout: Rollout | None = None
     turns: dict[int, Turn] = field(default_factory=dict)
     drift: dict[str, Any] | None = None
@@ -128,3 +159,9 @@ class WorkloadLoop:
     """Dataset version by training job, for events that name only the job."""
     waiting: dict[str, list[Mark]] = field(default_factory=dict)
     """Marks that came before what says to which turn they belong, by model version or batch."""
+
+    @property
+    def source_problem(self) -> str | None:
+        """Why the source that was refused last was refused; None while all are well."""
+        newest = max(self.source_problems.values(), key=lambda one: one.at, default=None)
+        return newest.text if newest else None

@@ -14,8 +14,10 @@ from headrace_events.catalogue import EVENT_TYPES
 from headrace_monitor.core.audit import Entry
 from headrace_monitor.core.loop import (
     Dataset,
+    Decision,
     Mark,
     Model,
+    Problem,
     Rollout,
     Stage,
     Training,
@@ -23,7 +25,7 @@ from headrace_monitor.core.loop import (
     WorkloadLoop,
 )
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 """Raise it when an event is folded otherwise: snapshots of the fold before are not used then."""
 
 _KEPT_LANDINGS = 20
@@ -31,6 +33,8 @@ _KEPT_VERSIONS = 20
 _KEPT_LOSSES = 200
 _KEPT_WAITING = 200
 _KEPT_MARKS = 100
+_KEPT_DECISIONS = 20
+_KEPT_SOURCES = 100
 
 
 class Loops:
@@ -54,14 +58,27 @@ class Loops:
         loop = self.by_name.setdefault(entry.workload, WorkloadLoop(entry.workload))
         self.revisions[entry.workload] += 1
         fold(loop, payload, entry)
+        loop.trace_id = entry.trace_id or loop.trace_id
+        if model in _DECISIONS:
+            _decided(loop, entry)
         for kept in (loop.datasets, loop.models, loop.turns, loop.training_dataset):
             _forget_oldest(kept, _KEPT_VERSIONS)
         _forget_oldest(loop.waiting, _KEPT_WAITING)
+        _forget_oldest(loop.source_problems, _KEPT_SOURCES)
 
 
 def _forget_oldest(kept: dict[Any, Any], most: int) -> None:
     while len(kept) > most:
         del kept[next(iter(kept))]
+
+
+def _decided(loop: WorkloadLoop, entry: Entry) -> None:
+    kind = entry.type.rsplit(".v", 1)[0]
+    loop.decisions.append(
+        Decision(entry.time, kind, entry.summary, entry.event_id, entry.source, entry.trace_id)
+    )
+    loop.decisions.sort(key=lambda one: one.at)
+    del loop.decisions[:-_KEPT_DECISIONS]
 
 
 def _marked(loop: WorkloadLoop, turn: int | None, mark: Mark, *, waits_for: str = "") -> None:
@@ -97,6 +114,11 @@ def _mark_model(
 def _applied(loop: WorkloadLoop, e: workload.WorkloadApplied, entry: Entry) -> None:
     if loop.applied_at and entry.time < loop.applied_at:
         return  # an older manifest that was replayed late
+    if e.revision != loop.revision:
+        # Each source is read anew; the same manifest again reads none that did not change.
+        loop.source_problems = {
+            name: one for name, one in loop.source_problems.items() if one.at > entry.time
+        }
     loop.owner = e.manifest.metadata.owner
     loop.base = e.manifest.spec.base
     loop.revision = e.revision
@@ -107,14 +129,14 @@ def _landed(loop: WorkloadLoop, e: data.RecordsLanded, entry: Entry) -> None:
     loop.rows_landed += e.rows
     loop.landings.append({"rows": e.rows, "source": e.source, "at": entry.time})
     del loop.landings[:-_KEPT_LANDINGS]
-    loop.source_problem = None
+    loop.source_problems.pop(e.source, None)
     used = next((d.version for d in loop.datasets.values() if e.batch_id in d.batches), None)
     mark = Mark("landed", entry.time, entry.event_id, entry.summary)
     _marked(loop, used, mark, waits_for=f"batch {e.batch_id}")
 
 
 def _source_rejected(loop: WorkloadLoop, e: data.RecordsRejected, entry: Entry) -> None:
-    loop.source_problem = entry.summary
+    loop.source_problems[e.source] = Problem(entry.summary, entry.time)
 
 
 def _curated(loop: WorkloadLoop, e: data.DatasetCurated, entry: Entry) -> None:
@@ -130,14 +152,16 @@ def _curated(loop: WorkloadLoop, e: data.DatasetCurated, entry: Entry) -> None:
         trigger=e.trigger,
         at=entry.time,
     )
-    loop.dataset_problem = None
+    if loop.dataset_problem_at is None or loop.dataset_problem_at <= entry.time:
+        loop.dataset_problem = loop.dataset_problem_at = None
     _mark(loop, found.version, "curated", entry)
     for batch in e.batches:
         _arrived(loop, f"batch {batch}", found.version)
 
 
 def _dataset_rejected(loop: WorkloadLoop, e: data.DatasetRejected, entry: Entry) -> None:
-    loop.dataset_problem = entry.summary
+    loop.dataset_problem, loop.dataset_problem_at = entry.summary, entry.time
+    loop.nothing_new = e.used_up
 
 
 def _job(loop: WorkloadLoop, job_id: str) -> Training:
@@ -169,6 +193,7 @@ def _training_progressed(loop: WorkloadLoop, e: training.TrainingProgressed, ent
 def _training_completed(loop: WorkloadLoop, e: training.TrainingCompleted, entry: Entry) -> None:
     job = _job(loop, e.job_id)
     job.state, job.step, job.seconds = "completed", e.steps, e.seconds
+    job.ended_at = entry.time
     job.dataset = e.dataset.version
     _mark(loop, e.dataset.version, "trained", entry)
 
@@ -176,7 +201,7 @@ def _training_completed(loop: WorkloadLoop, e: training.TrainingCompleted, entry
 def _training_failed(loop: WorkloadLoop, e: training.TrainingFailed, entry: Entry) -> None:
     job = _job(loop, e.job_id)
     job.state = "cancelled" if e.cancelled else "failed"
-    job.reason = entry.summary
+    job.reason, job.ended_at = entry.summary, entry.time
     if job.dataset:
         _mark(loop, job.dataset, "trained", entry, good=False)
 
@@ -204,6 +229,7 @@ def _registered(loop: WorkloadLoop, e: models.ModelRegistered, entry: Entry) -> 
 
 def _evaluated(loop: WorkloadLoop, e: evaluation.EvaluationCompleted, entry: Entry) -> None:
     _model(loop, e.model.version).evaluation = {
+        "evaluation_id": e.evaluation_id,
         "incumbent": e.incumbent.version,
         "metrics": [m.model_dump() for m in e.metrics],
         "gates": [g.model_dump() for g in e.gates],
@@ -233,15 +259,19 @@ def _promoted(loop: WorkloadLoop, e: models.ModelPromoted, entry: Entry) -> None
     _decide(loop, e.model.version, "production", entry, e.reason)
     if e.previous.version in loop.models:
         _decide(loop, e.previous.version, "previous", entry, None)
-    loop.production = e.model.version
+    _answers(loop, e.model.version, entry)
     _mark_model(loop, e.model.version, "finished", entry)
+
+
+def _answers(loop: WorkloadLoop, version: str, entry: Entry) -> None:
+    loop.production, loop.production_since = version, entry.time
 
 
 def _rolled_back(loop: WorkloadLoop, e: models.ModelRolledBack, entry: Entry) -> None:
     _decide(loop, e.model.version, "rolled back", entry, e.reason)
     if e.restored.version in loop.models:
         _decide(loop, e.restored.version, "production", entry, None)
-    loop.production = e.restored.version
+    _answers(loop, e.restored.version, entry)
 
 
 def _retired(loop: WorkloadLoop, e: models.ModelRetired, entry: Entry) -> None:
@@ -317,3 +347,19 @@ _FOLDS: dict[type[Any], Callable[[WorkloadLoop, Any, Entry], None]] = {
     rollout.RolloutFinished: _finished,
     monitoring.DriftDetected: _drifted,
 }
+
+_DECISIONS = frozenset(
+    {
+        data.RecordsRejected,
+        data.DatasetRejected,
+        training.TrainingFailed,
+        evaluation.EvaluationFailed,
+        models.ModelApproved,
+        models.ModelRejected,
+        models.ModelPromoted,
+        models.ModelRolledBack,
+        models.ModelRetired,
+        rollout.CanaryJudged,
+        monitoring.DriftDetected,
+    }
+)

@@ -115,42 +115,9 @@ export function drawLines(w) {
   for (const name of ["trainer", "serving"]) node(name)?.classList.toggle("busy", name === "trainer" ? job?.state === "running" : canary);
 }
 
-// What the loop is doing now, in words: [title, detail, progress 0..1 or null].
-export function stage(w) {
-  const turn = w.turns[0];
-  const last = turn?.marks.at(-1);
-  const newest = turn?.model ?? w.models[0]?.version;
-  if (w.rollout?.state === "running") {
-    const live = w.rollout.live;
-    const detail = live ? (live.verdict === "wait" ? live.reason.split(":")[0] : live.verdict.replace("_", " ")) : "waiting for requests";
-    return [`Canary ${version(w.rollout.candidate)} at ${w.rollout.weight} %`, detail, live ? Math.min(1, live.candidate.requests / live.needed[0]) : 0];
-  }
-  if (w.training?.state === "running") {
-    const { step, steps, losses, tokens_per_second: rate } = w.training;
-    const detail = [`step ${step} of ${steps}`, losses.length && `loss ${losses.at(-1)[1].toFixed(3)}`, rate && `${Math.round(rate)} tokens/s`].filter(Boolean).join(" · ");
-    return [`Training on dataset v${w.training.dataset}`, detail, steps ? step / steps : 0];
-  }
-  const after = {
-    landed: ["Curating", last?.text, null],
-    curated: ["Training is next", last?.text, null],
-    training: ["Training", last?.text, null],
-    trained: last?.good ? ["Registering the model", last.text, null] : ["Training failed", last?.text, null],
-    registered: [`Evaluating v${newest}`, `against ${version(w.models[0]?.incumbent ?? "base")}, on the same holdout rows`, null],
-    evaluated: ["The gate decides", last?.text, null],
-    gate: last?.good ? [`v${newest} passed the gate`, "its canary starts", null] : [`v${newest} stopped at the gate`, `${version(w.production)} stays in production`, null],
-    canary: [`Canary v${newest}`, last?.text, null],
-    judged: ["Canary judged", last?.text, null],
-    finished: last?.good ? [`${version(w.production)} is in production`, "waiting for feedback to turn again", null] : [`v${newest} failed its canary`, `${version(w.production)} stays in production`, null],
-  };
-  if (last) return after[last.stage];
-  if (w.dataset_problem) return ["Records refused", w.dataset_problem, null];
-  if (w.source_problem) return ["Source refused", w.source_problem, null];
-  if (w.rows_landed) return ["Curating", plural(w.rows_landed, "row") + " landed", null];
-  return ["Landing sources", "the manifest was applied", null];
-}
-
+// What the loop is doing now is said by the service: the same words as `headrace workloads get`.
 export function drawStage(w) {
-  const [title, detail, progress] = w ? stage(w) : ["", "", null];
+  const { title, detail, progress } = w?.now ?? { title: "", detail: "", progress: null };
   setText("stage", title);
   const text = detail ?? "";
   setText("stage-detail", text.length > 66 ? `${text.slice(0, 65)}…` : text);
