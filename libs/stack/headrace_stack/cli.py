@@ -11,7 +11,6 @@ from headrace_stack import commands as nouns
 from headrace_stack import (
     commands_demo,
     commands_dlq,
-    commands_events,
     commands_replay,
     commands_schemas,
     commands_stack,
@@ -28,7 +27,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 commands_stack.register(app)
-commands_events.register(app)
 commands_schemas.register(app)
 commands_dlq.register(app)
 commands_replay.register(app)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -114,14 +114,16 @@ async def _counts(session: AsyncSession) -> dict[str, dict[str, int]]:
 
 def _add_preview(api: APIRouter, landing: Landing) -> None:
     @api.post("/sources/preview", tags=["sources"], response_model=None)
-    async def preview(source: Source) -> dict[str, Any] | Response:
-        """Return the rows that a source would land, and land nothing."""
+    async def preview(
+        source: Source, shown: Annotated[int, Query(ge=0, le=_PREVIEW_ROWS)] = _PREVIEW_ROWS
+    ) -> dict[str, Any] | Response:
+        """Count the rows that a source would land, return the first of them, and land nothing."""
         try:
             rows = await landing.rows_of(source)
         except UnreadableSource as error:
             return problem(400, error.reason, error.param, "unreadable_source")
-        shown = rows[:_PREVIEW_ROWS]
+        first = rows[:shown]
         return {
-            "data": [{"prompt": row.prompt, "completion": row.completion} for row in shown],
+            "data": [{"prompt": row.prompt, "completion": row.completion} for row in first],
             "rows": len(rows),
         }

@@ -135,6 +135,8 @@ async def test_a_preview_shows_what_would_be_landed(bench: Any, client: httpx2.A
     body = (await client.post("/sources/preview", json=source)).json()
     assert body["rows"] == 2
     assert body["data"][0] == {"prompt": "Where is my card?", "completion": "card_arrival"}
+    counted = (await client.post("/sources/preview", params={"shown": 0}, json=source)).json()
+    assert counted == {"data": [], "rows": 2}
     limited = (await client.post("/sources/preview", json={**source, "limit": 1})).json()
     assert limited["rows"] == 1
     assert not (bench.root / "raw").exists()

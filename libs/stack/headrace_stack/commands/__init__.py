@@ -2,10 +2,10 @@
 
 import typer
 
-from headrace_stack.commands import events, models, rollback
+from headrace_stack.commands import apply, events, models, rollback, workloads
 from headrace_stack.commands.examples import examples
 
-NOUNS = (events, models)
+NOUNS = (events, models, workloads)
 
 
 def register(app: typer.Typer) -> None:
@@ -24,3 +24,4 @@ def register_loose(app: typer.Typer) -> None:
             'headrace rollback support-tickets --to base --reason "all of them" --wait',
         ),
     )(rollback.rollback)
+    apply.register(app)
