@@ -10,6 +10,10 @@ from pydantic import BaseModel, ValidationError
 from headrace_events.inference import Message
 from headrace_serving.core.ending import Stage, Unanswered, guard_down
 
+# Guardrails closes a connection that was idle for five seconds (uvicorn's default). With the same
+# time here, both ends decide at once, and a request on its way meets a closed door.
+_IDLE_SECONDS = 2.0
+
 
 class Verdict(BaseModel):
     """What to go on with."""
@@ -35,7 +39,9 @@ class GuardClient:
         self._client = httpx2.AsyncClient(
             base_url=url,
             timeout=timeout,
-            limits=httpx2.Limits(max_connections=64, max_keepalive_connections=16),
+            limits=httpx2.Limits(
+                max_connections=64, max_keepalive_connections=16, keepalive_expiry=_IDLE_SECONDS
+            ),
             trust_env=False,  # a proxy for the outside has no business between two services
         )
 
@@ -60,12 +66,19 @@ class GuardClient:
     async def _ask(
         self, stage: Stage, workload: str, request_id: str, body: dict[str, Any], traceparent: str
     ) -> Verdict:
+        request = self._client.build_request(
+            "POST",
+            f"/v1/guard/{stage}",
+            json={"workload": workload, "request_id": request_id, **body},
+            headers={"traceparent": traceparent},
+        )
         try:
-            response = await self._client.post(
-                f"/v1/guard/{stage}",
-                json={"workload": workload, "request_id": request_id, **body},
-                headers={"traceparent": traceparent},
-            )
+            try:
+                response = await self._client.send(request)
+            except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
+                # The connection was closed before an answer: the process stops, or thought it idle.
+                # A check changes nothing, so it may be asked again; a timeout may not take twice.
+                response = await self._client.send(request)
             response.raise_for_status()
             return Verdict.model_validate_json(response.content)
         except httpx2.HTTPError as error:
