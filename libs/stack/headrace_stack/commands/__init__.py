@@ -2,7 +2,7 @@
 
 import typer
 
-from headrace_stack.commands import apply, events, models, rollback, workloads
+from headrace_stack.commands import apply, ask, chat, events, models, rollback, workloads
 from headrace_stack.commands.examples import examples
 
 NOUNS = (events, models, workloads)
@@ -25,3 +25,16 @@ def register_loose(app: typer.Typer) -> None:
         ),
     )(rollback.rollback)
     apply.register(app)
+    app.command(
+        "ask",
+        epilog=examples(
+            'headrace ask support-tickets "Where is my card?"',
+            'headrace ask support-tickets "Where is my card?" --compare 1,base',
+        ),
+    )(ask.ask)
+    app.command(
+        "chat",
+        epilog=examples(
+            "headrace chat support-tickets", "headrace chat support-tickets --version 2"
+        ),
+    )(chat.chat)

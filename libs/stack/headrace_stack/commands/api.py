@@ -1,7 +1,9 @@
 """The services' HTTP doors behind the base URL; whatever fails becomes one sentence."""
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -77,10 +79,40 @@ class Api:
     def _call(
         self, method: str, path: tuple[str, ...], query: dict[str, Any], body: Any = None
     ) -> Any:
-        where = "/" + "/".join(quote(part, safe="@") for part in path)
+        where = _where(path)
         asked = {name: value for name, value in query.items() if value is not None}
-        try:
+        with self._reaching(where):
             answer = self._http.request(method, where, params=asked, json=body)
+        return _read(answer, where, self.base_url)
+
+    def exchange(
+        self, *path: str, body: dict[str, Any], headers: Mapping[str, str]
+    ) -> tuple[Any, Mapping[str, str]]:
+        """As `post`, with headers of one's own, for who needs those of the answer too."""
+        where = _where(path)
+        with self._reaching(where):
+            answer = self._http.post(where, json=body, headers=dict(headers))
+        return _read(answer, where, self.base_url), answer.headers
+
+    @contextmanager
+    def stream(
+        self, *path: str, body: dict[str, Any], headers: Mapping[str, str]
+    ) -> Iterator[tuple[Mapping[str, str], Iterator[Any]]]:
+        """Headers and server-sent events of an answer, up to `[DONE]`."""
+        where = _where(path)
+        with (
+            self._reaching(where),
+            self._http.stream("POST", where, json=body, headers=dict(headers)) as answer,
+        ):
+            if answer.status_code >= HTTPStatus.BAD_REQUEST:
+                answer.read()
+                _read(answer, where, self.base_url)
+            yield answer.headers, _events(answer, owner_of(where))
+
+    @contextmanager
+    def _reaching(self, where: str) -> Iterator[None]:
+        try:
+            yield
         except httpx2.TimeoutException:
             raise Unanswered(
                 f"{owner_of(where)} took longer than {self._http.timeout.read:.0f} s to answer. "
@@ -91,7 +123,24 @@ class Api:
                 f"Nothing answers at {self.base_url} ({type(error).__name__}). `headrace status` "
                 "shows whether the stack runs."
             ) from None
-        return _read(answer, where, self.base_url)
+
+
+def _where(path: tuple[str, ...]) -> str:
+    return "/" + "/".join(quote(part, safe="@") for part in path)
+
+
+def _events(answer: httpx2.Response, service: str) -> Iterator[Any]:
+    for line in answer.iter_lines():
+        data = line.removeprefix("data: ")
+        if data == line or not data:
+            continue
+        if data == "[DONE]":
+            return
+        event = json.loads(data)
+        if error := event.get("error"):
+            raise StackError(f"{service} broke the answer off: {error.get('message')}")
+        yield event
+    raise Unanswered(f"{service} broke the answer off. `headrace logs {service}` may say why.")
 
 
 def _read(answer: httpx2.Response, where: str, base_url: str) -> Any:
