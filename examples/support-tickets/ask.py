@@ -1,9 +1,9 @@
 """Ask the workload `support-tickets` over Kafka: which topic is this ticket about?
 
-python examples/support-tickets/ask.py                       # a ticket of each topic
-python examples/support-tickets/ask.py "My parcel is late"   # yours
-python examples/support-tickets/ask.py --loop                # goes on: a canary needs traffic
-python examples/support-tickets/ask.py --until 1             # ends once version 1 answers all
+.venv/bin/python examples/support-tickets/ask.py                       # a ticket of each topic
+.venv/bin/python examples/support-tickets/ask.py "My parcel is late"   # yours
+.venv/bin/python examples/support-tickets/ask.py --loop                # a canary needs traffic
+.venv/bin/python examples/support-tickets/ask.py --until 1             # ends when 1 answers all
 """
 
 import argparse
