@@ -32,9 +32,15 @@ def calls(name: str) -> list[tuple[str, ast.Call]]:
 def name_of(call: ast.Call, file: str) -> str | None:
     """Return the alert's name with `*` for what varies; None if it comes from elsewhere."""
     (value,) = [k.value for k in call.keywords if k.arg == "name"]
-    if isinstance(value, ast.JoinedStr):
-        return "".join(str(v.value) if isinstance(v, ast.Constant) else "*" for v in value.values)
     constants = dict(re.findall(r'^(\w+) = "(.*)"$', (ROOT / file).read_text(), re.M))
+    if isinstance(value, ast.JoinedStr):
+        parts = [
+            ast.unparse(v.value) if isinstance(v, ast.FormattedValue) else "" for v in value.values
+        ]
+        return "".join(
+            str(v.value) if isinstance(v, ast.Constant) else constants.get(part, "*")
+            for v, part in zip(value.values, parts, strict=True)
+        )
     return constants.get(ast.unparse(value))
 
 

@@ -22,7 +22,11 @@ _PRODUCERS: dict[str, tuple[str, ...]] = {
     "drift.detected.v1": ("monitor",),
     "slo.breached.v1": ("monitor",),
     "alert.raised.v1": topics.BY_NAME[topics.JOBS].producers,  # every service
-    "alert.resolved.v1": ("monitor",),
+    "alert.resolved.v1": topics.BY_NAME[topics.JOBS].producers,
+    "alert.acknowledged.v1": ("monitor",),
+    "alert.silenced.v1": ("monitor",),
+    "service.started.v1": topics.BY_NAME[topics.JOBS].producers,
+    "dead_letter.written.v1": topics.BY_NAME[topics.JOBS].producers,
     "dead_letter.replayed.v1": ("stack",),
     "rollout.started.v1": ("serving",),
     "rollout.stepped.v1": ("serving",),
@@ -50,6 +54,10 @@ _CONSUMERS: dict[str, tuple[str, ...]] = {
     "slo.breached.v1": ("monitor",),
     "alert.raised.v1": ("monitor",),
     "alert.resolved.v1": ("monitor",),
+    "alert.acknowledged.v1": ("monitor",),
+    "alert.silenced.v1": ("monitor",),
+    "service.started.v1": ("monitor",),
+    "dead_letter.written.v1": ("monitor",),
     "dead_letter.replayed.v1": ("monitor",),
 }
 

@@ -1,5 +1,6 @@
 """Events of the monitor and of services that raise alerts."""
 
+from datetime import datetime
 from typing import ClassVar, Literal
 
 from headrace_events import topics
@@ -40,6 +41,8 @@ class AlertRaised(EventData):
     name: str
     severity: Literal["warning", "critical"]
     summary: str
+    next_step: str = ""
+    """What whoever looks does first, as a sentence."""
 
 
 class AlertResolved(EventData):
@@ -49,6 +52,59 @@ class AlertResolved(EventData):
     TOPIC: ClassVar[str] = topics.ALERTS
 
     name: str
+    reason: str = ""
+    """What ended it, where that is not plain from the name."""
+
+
+class AlertAcknowledged(EventData):
+    """A person looks at an open alert."""
+
+    TYPE: ClassVar[str] = "alert.acknowledged.v1"
+    TOPIC: ClassVar[str] = topics.ALERTS
+
+    name: str
+    reason: str
+
+
+class AlertSilenced(EventData):
+    """A person wants to hear nothing of an alert for a while; it ends by itself."""
+
+    TYPE: ClassVar[str] = "alert.silenced.v1"
+    TOPIC: ClassVar[str] = topics.ALERTS
+
+    name: str
+    until: datetime
+    reason: str
+
+
+class ServiceStarted(EventData):
+    """A process of a service began; several of one instance in a short time are a crash loop."""
+
+    TYPE: ClassVar[str] = "service.started.v1"
+    TOPIC: ClassVar[str] = topics.ALERTS
+
+    service: str
+    instance: str
+    """The replica's declared name, or a name for this one life."""
+    declared: bool
+    """Whether a restart has the same `instance`; otherwise starts cannot be told from replicas."""
+    version: str
+
+
+class DeadLetterWritten(EventData):
+    """A service set a record aside that it could not handle."""
+
+    TYPE: ClassVar[str] = "dead_letter.written.v1"
+    TOPIC: ClassVar[str] = topics.ALERTS
+
+    service: str
+    partition: int
+    offset: int
+    """Where the dead letter lies in the service's dead-letter topic."""
+    topic: str
+    """Where the record came from."""
+    error: str
+    """Class of the error that made it a dead letter."""
 
 
 class DeadLetterReplayed(EventData):

@@ -3,6 +3,7 @@
 Figures and reasons only, never the text of users.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -53,8 +54,31 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+def figure(value: float, *, sign: bool = False) -> str:
+    """Return a number as people read it: some three digits that tell, no powers of ten."""
+    size = abs(value)
+    if not math.isfinite(value) or size == 0:
+        digits = 0
+    elif size >= 1:
+        digits = max(0, 2 - int(math.log10(size)))
+    else:
+        digits = min(9, 2 - math.floor(math.log10(size)))
+    text = f"{value:{'+' if sign else ''}.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _slo_breached(e: monitoring.SloBreached) -> str:
+    if e.objective == "p95_ms":
+        return (
+            f"version {e.model_version}: p95 latency {e.value:.0f} ms, objective {e.target:.0f} ms"
+        )
+    return f"version {e.model_version}: {e.value:.1%} errors, objective {e.target:.1%}"
+
+
 def _evaluated(e: evaluation.EvaluationCompleted) -> str:
-    scores = ", ".join(f"{m.metric} {m.candidate:.3g} ({m.difference:+.3g})" for m in e.metrics)
+    scores = ", ".join(
+        f"{m.metric} {figure(m.candidate)} ({figure(m.difference, sign=True)})" for m in e.metrics
+    )
     return f"version {e.model.version} against {e.incumbent.version}: {scores}"
 
 
@@ -79,7 +103,7 @@ _SUMMARIES: dict[type[EventData], Callable[[Any], str]] = {
         + (f", resumed at {e.resumed_at_step}" if e.resumed_at_step else "")
     ),
     training.TrainingProgressed: lambda e: (
-        f"step {e.step}/{e.steps} loss {e.loss:.3g}" + _left(e.seconds_left)
+        f"step {e.step}/{e.steps} loss {figure(e.loss)}" + _left(e.seconds_left)
     ),
     training.TrainingCompleted: lambda e: f"{e.steps} steps in {e.seconds:.0f} s",
     training.TrainingFailed: lambda e: ("cancelled: " if e.cancelled else "") + _cut(e.reason),
@@ -114,11 +138,17 @@ _SUMMARIES: dict[type[EventData], Callable[[Any], str]] = {
     monitoring.DriftDetected: lambda e: (
         f"input moved: PSI {e.value:.2f} above {e.threshold:.2f} in {e.window_rows} requests"
     ),
-    monitoring.SloBreached: lambda e: (
-        f"version {e.model_version}: {e.objective} {e.value:.4g}, objective {e.target:.4g}"
-    ),
+    monitoring.SloBreached: _slo_breached,
     monitoring.AlertRaised: lambda e: f"{e.severity}: {_cut(e.summary)}",
-    monitoring.AlertResolved: lambda e: e.name,
+    monitoring.AlertResolved: lambda e: e.name + (f": {_cut(e.reason)}" if e.reason else ""),
+    monitoring.AlertAcknowledged: lambda e: f"{e.name}: {_cut(e.reason)}",
+    monitoring.AlertSilenced: lambda e: (
+        f"{e.name} until {e.until:%Y-%m-%d %H:%M} UTC: {_cut(e.reason)}"
+    ),
+    monitoring.ServiceStarted: lambda e: f"{e.instance}, release {e.version}",
+    monitoring.DeadLetterWritten: lambda e: (
+        f"{e.service} set a record of {e.topic} aside: {e.error}"
+    ),
     monitoring.DeadLetterReplayed: lambda e: (
         f"{e.operator} sent {e.event_type or 'a record'} of {e.service} back to {e.topic}"
     ),

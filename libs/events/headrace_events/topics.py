@@ -258,7 +258,7 @@ CATALOGUE: tuple[Topic, ...] = (
     Topic(
         name=ALERTS,
         owner="monitor",
-        description="Drift, breached objectives, alerts, dead letters sent back",
+        description="Drift, breached objectives, alerts, starts of services, dead letters",
         producers=("monitor", *_ALL_SERVICES[:-1], "stack"),
         consumers=("data-quality", "monitor"),
     ),

@@ -48,7 +48,11 @@ class Halt:
         CONSUMER_HALTED.set(1)
         _LOG.critical("consumer halted", reason=reason)
         alert = AlertRaised(
-            name=f"dead-letter-limit/{self._service}", severity="critical", summary=reason
+            name=f"dead-letter-limit/{self._service}",
+            severity="critical",
+            summary=reason,
+            next_step=f"`headrace dlq list --service {self._service}` shows what they have in "
+            "common; mend that, then restart the service.",
         )
         self._telling = asyncio.create_task(self._raise(alert), name="halt")
 

@@ -347,7 +347,15 @@ class Jobs:
                 return
             if not row.gives_up:
                 what = f"the end of a {self.kind} job cannot be told: {type(error).__name__}"
-                uow.emit(AlertRaised(name=self._alert, severity="critical", summary=what))
+                uow.emit(
+                    AlertRaised(
+                        name=self._alert,
+                        severity="critical",
+                        summary=what,
+                        next_step="The log of the service that does these jobs says why; it tries "
+                        "again by itself.",
+                    )
+                )
             row.state, row.owner, row.lease_until = "queued", None, None
             row.gives_up, row.reason = True, reason
             row.not_before = datetime.now(UTC) + timedelta(seconds=wait)

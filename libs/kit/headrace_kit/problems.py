@@ -28,6 +28,16 @@ _WORDS = {
 _PLAIN = ("missing", "enum", "literal_error", "extra_forbidden", "string_too_long",
           "string_too_short", "too_long", "too_short", "greater_than", "greater_than_equal",
           "less_than", "less_than_equal", "finite_number", "multiple_of")  # fmt: skip
+# Of the rest, pydantic's words hold a pattern, or what somebody else's code says of what was sent;
+# the code is in `fields`.
+_SENTENCES = {
+    "string_pattern_mismatch": "it holds characters, or has a form, that it may not have",
+    "json_invalid": "it is no JSON",
+    "timezone_aware": "it needs a time zone, as in 2026-11-26T14:00:00Z",
+    "union_tag_invalid": "it is none of the kinds that there are",
+    "union_tag_not_found": "it does not say of which kind it is",
+    "string_unicode": "it holds half of a surrogate pair (half an emoji)",
+}
 _WHERE = ("body", "query", "path", "header", "cookie")
 
 
@@ -113,5 +123,7 @@ def _field(location: tuple[int | str, ...]) -> str:
 def _words(error: dict[str, Any]) -> str:
     kind = str(error["type"])
     plain = kind in _PLAIN or kind.endswith(("_type", "_parsing"))
-    # A parser's message may end with the parser's own words about what it read.
-    return str(error["msg"]).split(",")[0] if plain else kind
+    if plain:
+        # A parser's message may end with the parser's own words about what it read.
+        return str(error["msg"]).split(",")[0]
+    return _SENTENCES.get(kind, "it does not have the form that the documentation gives")

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_events import Event, EventData
 from headrace_events.jobs import JobFinished, JobQueued
-from headrace_events.monitoring import AlertRaised, AlertResolved
+from headrace_events.monitoring import AlertRaised, AlertResolved, ServiceStarted
 from headrace_events.workload import WorkloadApplied
 from headrace_kit import logs, telemetry
 from headrace_kit.background import Background
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 _LOG = structlog.get_logger(__name__)
 _CLEANING_SECONDS = 3600.0
 _OLD_LEASE = timedelta(days=1)
+_ANNOUNCE_SECONDS = 30.0
 _OUTBOX_LOOK_SECONDS = 2.0
 _WORKLOADS_LOOK_SECONDS = 1.0  # less than a request waits for a manifest (guardrails: 2 s)
 _START_FAILED = 3  # uvicorn's own exit code for it
@@ -92,7 +93,7 @@ class Service:
             self.database, name, self._relay.wake, settings.kafka.max_record_bytes
         )
         self._dead_letters = DeadLetters(
-            name, self._producer.send_raw, settings.kafka.dead_letter_limit
+            name, self._producer.send_raw, settings.kafka.dead_letter_limit, self._tell
         )
         self._group = f"headrace.{name}"
         self._policy = RetryPolicy(
@@ -101,7 +102,7 @@ class Service:
             settings.kafka.max_blocking_seconds,
         )
         self._stopping = asyncio.Event()
-        self._halt = Halt(name, self._stopping, self._alert_by_outbox, self._alert_by_kafka)
+        self._halt = Halt(name, self._stopping, self._alert_by_outbox, self._tell)
         self._control = ControlConsumer(self._units, self._dead_letters, self._group, self._policy)
         self._background = Background()
         self._hot_path = HotPath(
@@ -410,6 +411,7 @@ class Service:
         # There was an alert for these; it ends when they are published.
         self._outbox_alert = await self._relay.try_refused_again() > 0
         await self._producer.start()
+        self._background.start("announce", self._announce, endless=False)
         control = self._subscribe()
         for hook in self._start_hooks:
             await hook()
@@ -476,8 +478,26 @@ class Service:
         async with self.unit_of_work() as uow:
             uow.emit(alert, workload="headrace")
 
-    async def _alert_by_kafka(self, alert: AlertRaised) -> None:
-        await self.publish(Event[Any].new(alert, source=self.name, workload="headrace"))
+    async def _tell(self, fact: EventData) -> None:
+        """Publish what concerns no workload, without the database: that may be what is away."""
+        await self.publish(Event[Any].new(fact, source=self.name, workload="headrace"))
+
+    async def _announce(self) -> None:
+        """Say that this process began, once: who counts them sees a crash loop in any deployment.
+
+        Nothing depends on it, so it is not tried again where the broker does not take it.
+        """
+        fact = ServiceStarted(
+            service=self.name,
+            instance=self.instance,
+            declared=self.settings.instance is not None,
+            version=self.version,
+        )
+        try:
+            async with asyncio.timeout(_ANNOUNCE_SECONDS):
+                await self._tell(fact)
+        except Exception as error:  # noqa: BLE001 - a start must not fail for want of its notice
+            _LOG.warning("the start was not announced", error=type(error).__name__)
 
     def _lose_name(self) -> None:
         """Stop: the process that has the name now would be fenced by this one, and fence it."""
@@ -513,7 +533,15 @@ class Service:
         what = f"the broker will never take {refused} events of {self.name}; its log says why"
         async with self.unit_of_work(workload="headrace") as uow:
             if refused:
-                uow.emit(AlertRaised(name=name, severity="critical", summary=what))
+                uow.emit(
+                    AlertRaised(
+                        name=name,
+                        severity="critical",
+                        summary=what,
+                        next_step="Raise the limit of the topic that the log names, then restart "
+                        f"{self.name}: it sends them again.",
+                    )
+                )
             else:
                 uow.emit(AlertResolved(name=name))
         self._outbox_alert = bool(refused)

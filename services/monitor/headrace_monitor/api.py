@@ -1,4 +1,4 @@
-"""HTTP: the console, its state and stream, windows, alerts and the audit chain."""
+"""HTTP: the console, its state and stream, windows and the audit chain."""
 
 import asyncio
 from pathlib import Path
@@ -10,7 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from headrace_kit import Service
-from headrace_monitor.adapters import alerts, audit
+from headrace_monitor.adapters import audit
 from headrace_monitor.console import edges
 from headrace_monitor.console.state import ConsoleState
 from headrace_monitor.core.windows import WindowBoard
@@ -76,7 +76,7 @@ async def _embedded(state: ConsoleState) -> str:
 
 
 def figures_router(service: Service, board: WindowBoard, check: ChainCheck) -> APIRouter:
-    """Return windows, alerts and the audit chain."""
+    """Return windows and the audit chain."""
     router = APIRouter(tags=["figures"])
 
     @router.get("/metrics-api/windows")
@@ -91,38 +91,23 @@ def figures_router(service: Service, board: WindowBoard, check: ChainCheck) -> A
             await asyncio.sleep(0)  # others have the event loop between two workloads
         return _json({"seconds": seconds, "windows": found})
 
-    @router.get("/alerts")
-    async def listed(workload: str | None = None, open_only: bool = False) -> Response:
-        """Return alerts, open ones first."""
-        async with service.reading() as session:
-            rows = await alerts.listed(session, workload)
-        found = [
-            {
-                "workload": row.workload,
-                "name": row.name,
-                "severity": row.severity,
-                "summary": row.summary,
-                "raised_at": row.raised_at,
-                "resolved_at": row.resolved_at,
-            }
-            for row in rows
-            if not (open_only and row.resolved_at)
-        ]
-        return _json({"alerts": found})
-
     @router.get("/audit")
     async def chain(
-        limit: Annotated[int, Query(ge=0, le=1000)] = 100, workload: str | None = None
+        limit: Annotated[int, Query(ge=0, le=1000)] = 100,
+        workload: str | None = None,
+        progress: Annotated[bool, Query(description="list progress of trainings too")] = False,
     ) -> Response:
         """Return what the newest check of the whole chain found, and its newest entries.
 
         Whoever asks starts a check; all who ask share it. A long chain is read anew at most one
         minute in twenty: `checked_at` says when from the beginning, and what came since is always
         checked. `intact` is null while the first check still runs; `checking` is how far it is.
+        Nobody decided the progress of a training: it is in the chain, and in this list only where
+        it is asked for.
         """
         checked = await check.result()
         async with service.reading() as session:
-            newest = await audit.newest(session, limit, workload)
+            newest = await audit.newest(session, limit, workload, progress=progress)
         found = checked.found if checked else None
         return _json(
             {

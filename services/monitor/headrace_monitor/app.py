@@ -5,9 +5,11 @@ from headrace_monitor.adapters.exposition import MonitorGauges
 from headrace_monitor.adapters.probes import Probes
 from headrace_monitor.adapters.tables import Base
 from headrace_monitor.api import console_router, figures_router
+from headrace_monitor.api_alerts import alerts_router
 from headrace_monitor.api_workloads import workloads_router
 from headrace_monitor.console.feed import Feed
 from headrace_monitor.console.state import ConsoleState
+from headrace_monitor.core.patience import Patience
 from headrace_monitor.events import subscribe
 from headrace_monitor.live import Live
 from headrace_monitor.settings import Settings
@@ -19,6 +21,7 @@ from headrace_monitor.watches.ledger import Ledger
 from headrace_monitor.watches.objectives import SloWatch
 from headrace_monitor.watches.retention import Retention
 from headrace_monitor.watches.traffic import Traffic
+from headrace_monitor.watches.uptime import UptimeWatch
 from headrace_monitor.watches.verification import ChainCheck
 
 _PRUNE_SECONDS = 60.0
@@ -32,9 +35,14 @@ def build(settings: Settings | None = None) -> Service:
     live = Live(lambda: service.stopping)
     ledger = Ledger(service, live)
     traffic = Traffic(service)
-    canaries = CanaryWatch(service)
-    objectives = SloWatch(service, traffic.board, settings.monitor.slo_window_seconds)
+    patience = Patience(
+        settings.monitor.canary_starving_seconds, settings.monitor.canary_quiet_seconds
+    )
+    canaries = CanaryWatch(service, patience)
     probes = Probes(settings.monitor.services)
+    objectives = SloWatch(
+        service, traffic.board, settings.monitor.slo_window_seconds, lambda: probes.states
+    )
     state = ConsoleState(
         service,
         settings.monitor,
@@ -67,6 +75,8 @@ def build(settings: Settings | None = None) -> Service:
     service.every(10.0, objectives.tick, name="objectives")
     expiry = AlertExpiry(service, lambda: probes.states, lambda: ledger.loops.by_name)
     service.every(5.0, expiry.tick, name="alert expiry", once=True)
+    uptime = UptimeWatch(service, lambda: probes.states)
+    service.every(1.0, uptime.tick, name="uptime watch", once=True)
     service.every(settings.monitor.probe_seconds, probes.poll, name="probes")
     service.every(
         _PRUNE_SECONDS, Retention(service, settings.monitor).tick, name="retention", once=True
@@ -78,6 +88,7 @@ def build(settings: Settings | None = None) -> Service:
     service.on_stop(hide_gauges)
     service.on_stop(probes.close)
     service.api.include_router(console_router(service, state, live))
+    service.api.include_router(alerts_router(service))
     service.api.include_router(figures_router(service, traffic.board, check))
     service.api.include_router(
         workloads_router(service, state.picture, settings.monitor.traces_url)

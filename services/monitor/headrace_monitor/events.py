@@ -23,6 +23,7 @@ from headrace_kit import Service, UnitOfWork
 from headrace_kit.telemetry import trace_id_of
 from headrace_monitor.adapters import alerts, audit, rollouts
 from headrace_monitor.core.entries import entry
+from headrace_monitor.watches import causes
 from headrace_monitor.watches.inputs import DriftWatch
 from headrace_monitor.watches.ledger import Ledger
 from headrace_monitor.watches.traffic import Traffic
@@ -60,7 +61,11 @@ CONTROL_EVENTS: tuple[type[EventData], ...] = (
     monitoring.SloBreached,
     monitoring.AlertRaised,
     monitoring.AlertResolved,
+    monitoring.AlertAcknowledged,
+    monitoring.AlertSilenced,
+    monitoring.DeadLetterWritten,
     monitoring.DeadLetterReplayed,
+    monitoring.ServiceStarted,
 )
 
 
@@ -81,6 +86,9 @@ def subscribe(service: Service, traffic: Traffic, ledger: Ledger, drift: DriftWa
     service.replays(rollout.CanaryJudged, _replay_judged)
     service.on(monitoring.AlertRaised, _alert_raised)
     service.on(monitoring.AlertResolved, _alert_resolved)
+    service.on(monitoring.AlertAcknowledged, _alert_acknowledged)
+    service.on(monitoring.AlertSilenced, _alert_silenced)
+    causes.subscribe(service)
     service.stream(
         "traffic",
         [InferenceCompleted, InferenceRejected],
@@ -111,11 +119,23 @@ async def _replay_judged(event: Event[rollout.CanaryJudged], uow: UnitOfWork) ->
 
 
 async def _alert_raised(event: Event[monitoring.AlertRaised], uow: UnitOfWork) -> None:
-    alert = event.data
-    await alerts.put_raised(
-        uow.session, event.workload, alert.name, alert.severity, alert.summary, event.time
-    )
+    await alerts.put_raised(uow.session, event.workload, event.data, event.time)
 
 
 async def _alert_resolved(event: Event[monitoring.AlertResolved], uow: UnitOfWork) -> None:
-    await alerts.put_resolved(uow.session, event.workload, event.data.name, event.time)
+    await alerts.put_resolved(
+        uow.session, event.workload, event.data.name, event.time, event.data.reason
+    )
+
+
+async def _alert_acknowledged(event: Event[monitoring.AlertAcknowledged], uow: UnitOfWork) -> None:
+    await alerts.put_acknowledged(
+        uow.session, event.workload, event.data.name, event.time, event.data.reason
+    )
+
+
+async def _alert_silenced(event: Event[monitoring.AlertSilenced], uow: UnitOfWork) -> None:
+    fact = event.data
+    await alerts.put_silenced(
+        uow.session, event.workload, fact.name, event.time, fact.until, fact.reason
+    )

@@ -16,6 +16,10 @@ class Monitor(BaseModel):
     """The window of console, /metrics and /metrics-api/windows."""
     slo_window_seconds: int = Field(120, ge=10, le=3600)
     probe_seconds: float = Field(3.0, gt=0)
+    canary_starving_seconds: float = Field(10.0, gt=0)
+    """A step of a canary without any request of the candidate for so long raises an alert."""
+    canary_quiet_seconds: float = Field(300.0, gt=0)
+    """One that had requests raises it after so long without another."""
     keep_outcomes_hours: float = Field(24.0, gt=0)
     keep_outcomes: int = Field(200_000, ge=1000)
     """Of each workload."""

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from headrace_events.monitoring import AlertRaised
 from headrace_events.workload import Manifest
 from headrace_kit import Service
 from headrace_monitor.adapters import alerts
 from headrace_monitor.adapters.probes import ServiceState
-from headrace_monitor.adapters.tables import Base
+from headrace_monitor.adapters.tables import AlertRow, Base
 from headrace_monitor.core.loop import Model
 from headrace_monitor.core.outcomes import UNROUTED, Kind, Outcome
 from headrace_monitor.core.windows import WindowBoard
@@ -48,7 +49,9 @@ class Scene:
         self.now = datetime.now(UTC)
         self.service = service
         self.board = WindowBoard()
-        self.watch = SloWatch(service, self.board, 120)
+        self.states: dict[str, ServiceState] = {}
+        self.watch = SloWatch(service, self.board, 120, lambda: self.states)
+        self.watch.watching_since = self.now - timedelta(hours=2)
         monkeypatch.setattr(service.workloads, "get", lambda _: MANIFEST)
 
     def asked(
@@ -62,7 +65,18 @@ class Scene:
     async def raised(self, name: str, ago: float, workload: str = "docs") -> None:
         async with self.service.unit_of_work() as uow:
             at = self.now - timedelta(seconds=ago)
-            await alerts.put_raised(uow.session, workload, name, "critical", "why", at)
+            alert = AlertRaised(name=name, severity="critical", summary="why")
+            await alerts.put_raised(uow.session, workload, alert, at)
+
+    def answering(self, serving: Any = "up", guardrails: Any = "up") -> None:
+        for name, state in (("serving", serving), ("guardrails", guardrails)):
+            self.states[name] = ServiceState(name, state, "", self.now)
+
+    async def row(self, name: str) -> AlertRow:
+        async with self.service.reading() as session:
+            found = await session.get(AlertRow, ("docs", name))
+        assert found
+        return found
 
     async def open(self) -> list[str]:
         async with self.service.unit_of_work() as uow:
@@ -79,6 +93,61 @@ async def test_an_outage_does_not_end_its_own_alert(scene: Scene) -> None:
     await scene.raised("slo/error_rate/1", ago=880)
     await scene.watch.tick()
     assert await scene.open() == ["slo/error_rate/1"]
+
+
+async def test_an_outage_with_its_services_away_stays_critical(scene: Scene) -> None:
+    scene.asked("1", 100, ago=900, kind="error")
+    await scene.raised("slo/error_rate/1", ago=880)
+    for serving in ("down", "not ready"):
+        scene.answering(serving=serving)
+        await scene.watch.tick()
+        assert (await scene.row("slo/error_rate/1")).severity == "critical"
+        assert await scene.open() == ["slo/error_rate/1"]
+
+
+async def test_a_workload_that_nobody_asks_is_no_longer_critical(scene: Scene) -> None:
+    # It stayed critical for ever, with the last figures that there had been.
+    name = "slo/error_rate/1"
+    scene.answering()
+    scene.asked("1", 100, ago=200, kind="error")
+    await scene.raised(name, ago=180)
+    await scene.watch.tick()
+    row = await scene.row(name)
+    assert (row.severity, row.resolved_at) == ("warning", None)
+    assert row.summary.startswith("nobody asks now, so it cannot be told")
+    before = row.summary
+    await scene.watch.tick()
+    assert (await scene.row(name)).summary == before, "said once"
+
+
+async def test_it_ends_when_nobody_has_asked_for_ten_minutes(scene: Scene) -> None:
+    scene.answering()
+    scene.asked("1", 100, ago=700, kind="error")
+    await scene.raised("slo/error_rate/1", ago=690)
+    await scene.watch.tick()
+    assert await scene.open() == []
+    assert "nobody has asked" in ((await scene.row("slo/error_rate/1")).resolved_reason or "")
+
+
+async def test_it_is_critical_again_when_requests_fail_again(scene: Scene) -> None:
+    name = "slo/error_rate/1"
+    scene.answering()
+    scene.asked("1", 100, ago=200, kind="error")
+    await scene.raised(name, ago=180)
+    await scene.watch.tick()
+    scene.asked("1", 3, ago=1, kind="error")  # too few for a reading, but somebody asks
+    await scene.watch.tick()
+    row = await scene.row(name)
+    assert (row.severity, row.summary) == ("critical", "why")
+
+
+async def test_a_monitor_that_has_just_started_cannot_say_that_nobody_asks(scene: Scene) -> None:
+    scene.answering()
+    scene.watch.watching_since = scene.now - timedelta(seconds=60)
+    scene.asked("1", 100, ago=900, kind="error")
+    await scene.raised("slo/error_rate/1", ago=880)
+    await scene.watch.tick()
+    assert (await scene.row("slo/error_rate/1")).severity == "critical"
 
 
 async def test_requests_that_reach_no_version_are_no_sign_of_health(scene: Scene) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from headrace_events import Event
 from headrace_events.data import DatasetRejected, RecordsLanded
+from headrace_events.monitoring import AlertRaised
 from headrace_events.references import TableRef
 from headrace_events.workload import Manifest, WorkloadApplied
 from headrace_kit import Service
@@ -59,7 +60,8 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
             if isinstance(event.data, WorkloadApplied):
                 await first.workloads.apply(event, uow)
             audit.append(uow.session, entry(event, "t" * 32))
-        await alerts.put_raised(uow.session, "docs", "slo/error_rate", "critical", "bad", NOW)
+        bad = AlertRaised(name="slo/error_rate", severity="critical", summary="bad")
+        await alerts.put_raised(uow.session, "docs", bad, NOW)
     async with first.unit_of_work() as uow:
         await audit.seal(uow.session)
     await first.database.close()

@@ -164,10 +164,10 @@ async def test_drift_is_told_once_and_an_objective_is_raised_and_audited(
         body = await asyncio.to_thread(
             monitor.wait_for,
             "/alerts?workload=watched",
-            lambda b: {a["name"] for a in b["alerts"]} == {"drift/input", "slo/p95_ms/1"},
+            lambda b: {a["name"] for a in b["data"]} == {"drift/input", "slo/p95_ms/1"},
             60,
         )
-        assert all(a["resolved_at"] is None for a in body["alerts"])
+        assert all(a["resolved_at"] is None for a in body["data"])
         found = await published(kafka, topics.ALERTS, DriftDetected, "watched")
         assert len(found) == 1
         assert found[0].data.value > found[0].data.threshold >= 0.25

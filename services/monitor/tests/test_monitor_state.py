@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from headrace_events.monitoring import AlertRaised
 from headrace_kit import Service
 from headrace_monitor.adapters import alerts, drift
 from headrace_monitor.adapters.probes import Probes
@@ -124,9 +125,11 @@ async def test_a_busy_workload_hides_neither_alerts_nor_trips_of_a_quiet_one(
         uow.session.add(trip("quiet", 1, ago=600))
         for n in range(200):
             at = NOW - timedelta(seconds=n)
-            await alerts.put_raised(uow.session, "busy", f"registration/{n}", "critical", "", at)
+            failed = AlertRaised(name=f"registration/{n}", severity="critical", summary="")
+            await alerts.put_raised(uow.session, "busy", failed, at)
         old = NOW - timedelta(seconds=600)
-        await alerts.put_raised(uow.session, "quiet", "drift/input", "warning", "", old)
+        moved = AlertRaised(name="drift/input", severity="warning", summary="")
+        await alerts.put_raised(uow.session, "quiet", moved, old)
     async with service.reading() as session:
         trips = await module._trips(session)
         listed = await alerts.listed(session)

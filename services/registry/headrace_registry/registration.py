@@ -72,7 +72,11 @@ class RegistrationJob:
         event = uow.emit(ModelRejected(model=model, reason=why), subject=UNREGISTERED)
         versions.record(uow.session, event, UNREGISTERED, note=why)
         alert = AlertRaised(
-            name=f"registration/{job.workload}/{job.key}", severity="critical", summary=why
+            name=f"registration/{job.workload}/{job.key}",
+            severity="critical",
+            summary=why,
+            next_step="Is MLflow up, and is the adapter still in the storage? Then train again: "
+            f"`headrace train {job.workload}`.",
         )
         uow.emit(alert)
 

@@ -1,5 +1,7 @@
 """Examples of the events around requests: inference, feedback, roll-outs, monitoring."""
 
+from datetime import UTC, datetime
+
 from headrace_events import inference, monitoring, rollout
 from headrace_events.envelope import EventData
 from headrace_events.examples import things
@@ -119,6 +121,25 @@ def _monitoring() -> tuple[EventData, ...]:
             summary="p95 2431 ms is above 2000 ms for version 2",
         ),
         monitoring.AlertResolved(name="slo/support-intents/p95_ms"),
+        monitoring.AlertAcknowledged(
+            name="slo/support-intents/p95_ms",
+            reason="the engine is being moved to a larger machine",
+        ),
+        monitoring.AlertSilenced(
+            name="drift/input",
+            until=datetime(2026, 11, 26, 18, tzinfo=UTC),
+            reason="the autumn campaign brings other questions",
+        ),
+        monitoring.ServiceStarted(
+            service="trainer", instance="trainer-0", declared=True, version="0.2.0"
+        ),
+        monitoring.DeadLetterWritten(
+            service="ingest",
+            partition=0,
+            offset=17,
+            topic="headrace.feedback",
+            error="InvalidEvent",
+        ),
         monitoring.DeadLetterReplayed(
             replay_id="019adf2e-7c4a-7d1e-8a51-52f1a0c3b9d4",
             service="ingest",

@@ -83,11 +83,19 @@ async def after(session: AsyncSession, position: int, limit: int = _BATCH) -> li
     return [_sealed(row) for row in rows]
 
 
-async def newest(session: AsyncSession, limit: int, workload: str | None = None) -> list[Sealed]:
-    """Return the newest sealed entries, newest first."""
+# What nobody decides and is told every few seconds.
+PROGRESS = ("training.progressed.v1",)
+
+
+async def newest(
+    session: AsyncSession, limit: int, workload: str | None = None, *, progress: bool = True
+) -> list[Sealed]:
+    """Return the newest sealed entries, newest first; without `progress` what was decided only."""
     query = select(*_COLUMNS).where(AuditRow.position.is_not(None))
     if workload:
         query = query.where(AuditRow.workload == workload)
+    if not progress:
+        query = query.where(AuditRow.type.not_in(PROGRESS))
     rows = await session.execute(query.order_by(AuditRow.position.desc()).limit(limit))
     return [_sealed(row) for row in rows]
 

@@ -152,6 +152,16 @@ async def arm(session: AsyncSession, workload: str, version: str, since: datetim
     )
 
 
+async def newest(
+    session: AsyncSession, workload: str, version: str, since: datetime
+) -> datetime | None:
+    """Return when a version was asked last since a moment, however that ended."""
+    query = select(OutcomeRow.at).where(
+        OutcomeRow.workload == workload, OutcomeRow.version == version, OutcomeRow.at >= since
+    )
+    return await session.scalar(query.order_by(OutcomeRow.at.desc()).limit(1))
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
     """One stored request, as far as windows need it."""

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, LargeBinary, String
+from sqlalchemy import JSON, BigInteger, Index, LargeBinary, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from headrace_kit.database import UtcDateTime
@@ -89,6 +89,37 @@ class AlertRow(Base):
     summary: Mapped[str]
     raised_at: Mapped[datetime] = mapped_column(UtcDateTime)
     resolved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    next_step: Mapped[str | None]
+    resolved_reason: Mapped[str | None]
+    acknowledged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Of this opening: one that is raised anew is looked at anew."""
+    acknowledged_reason: Mapped[str | None]
+    silenced_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    silenced_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    silenced_reason: Mapped[str | None]
+
+
+class StartRow(Base):
+    """A start of a service's process."""
+
+    __tablename__ = "starts"
+    __table_args__ = (Index("starts_of_service", "service", "at"),)
+
+    event_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    service: Mapped[str]
+    instance: Mapped[str]
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class LetterRow(Base):
+    """A dead letter that nobody has dealt with yet."""
+
+    __tablename__ = "open_letters"
+
+    service: Mapped[str] = mapped_column(primary_key=True)
+    partition: Mapped[int] = mapped_column(primary_key=True)
+    offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class TripRow(Base):

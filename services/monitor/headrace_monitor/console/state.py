@@ -182,8 +182,11 @@ def _alert(row: AlertRow) -> dict[str, Any]:
         "name": row.name,
         "severity": row.severity,
         "summary": row.summary,
+        "next_step": row.next_step,
         "raised_at": row.raised_at,
         "resolved_at": row.resolved_at,
+        "acknowledged": row.acknowledged_reason,
+        "silenced_until": row.silenced_until,
     }
 
 

@@ -1,11 +1,17 @@
 """Service level objectives: raised when a window misses one, resolved when it is clearly kept.
 
-No answers at all are not health: an alert that no window speaks of any more stays open. It ends
-when the version answers well again, be it a few requests over a longer time, or when another
-version answers the workload's requests in its place.
+No answers at all are not health: an alert that no window speaks of any more does not end by that.
+It ends when the version answers well again, be it a few requests over a longer time, or when
+another version answers the workload's requests in its place.
+
+A workload that nobody asks has no outcomes either, and neither has one whose requests are lost.
+What tells them apart are the services that answer (ANSWERING): while one of them is not ready, the
+alert stays as it is. Otherwise each request would leave an outcome, so there were none: after one
+window (120 s unless set otherwise) the alert is a warning that says that it cannot tell, and after
+QUIET_SECONDS it ends. Where nobody knows how those services are, it stays that warning.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -21,6 +27,9 @@ MIN_REQUESTS = 20
 """Fewer requests in a window say nothing about a p95 or a rate of errors."""
 QUIET_SECONDS = 600
 """A version without a request for so long is not asked any more."""
+ANSWERING = ("guardrails", "serving")
+"""While these are ready, no request ends without an outcome."""
+NO_TRAFFIC = "nobody asks now, so it cannot be told whether this still holds: "
 LONGEST_SECONDS = 3600
 """As far back as windows go."""
 # A value hovering around its target would raise and resolve in turns.
@@ -67,6 +76,14 @@ def _reading(window: Window, objective: Objective, value: float, target: float) 
     return Reading(window.workload, window.version, objective, value, target)
 
 
+def next_step(workload: str) -> str:
+    """Return what whoever looks does first."""
+    return (
+        "Compare the versions in the console; where one stands out, "
+        f"`headrace rollback {workload}`."
+    )
+
+
 def change(raised: bool, reading: Reading) -> Literal["breached", "kept"] | None:
     """Return what the reading changes about its alert."""
     if not raised and reading.value > reading.target:
@@ -74,6 +91,32 @@ def change(raised: bool, reading: Reading) -> Literal["breached", "kept"] | None
     if raised and reading.value <= _RESOLVED_BELOW * reading.target:
         return "kept"
     return None
+
+
+Standing = Literal["as it was", "cannot tell", "over"]
+
+
+def unasked(
+    windows: Callable[[int], Sequence[Window]],
+    *,
+    window_seconds: int,
+    watched_seconds: float,
+    answering: bool | None,
+) -> Standing:
+    """Say what becomes of an alert while the workload may have no requests.
+
+    `windows` returns the workload's windows of so many seconds; `watched_seconds` is for how long
+    this process has counted requests; `answering`, whether the services that answer are all ready,
+    None where that is not known.
+    """
+    if answering is False or watched_seconds < window_seconds or _asked(windows(window_seconds)):
+        return "as it was"
+    quiet = watched_seconds >= QUIET_SECONDS and not _asked(windows(QUIET_SECONDS))
+    return "over" if quiet and answering else "cannot tell"
+
+
+def _asked(windows: Sequence[Window]) -> bool:
+    return any(w.requests for w in windows)
 
 
 def replaced(version: str, recent: Sequence[Window]) -> bool:

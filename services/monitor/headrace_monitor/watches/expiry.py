@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-from headrace_events.monitoring import AlertResolved
 from headrace_kit import Service
 from headrace_monitor.adapters import alerts
 from headrace_monitor.adapters.probes import ServiceState
@@ -31,8 +30,12 @@ class AlertExpiry:
             found += await alerts.open_names(uow.session, expiry.UNREGISTERED)
             for row in found:
                 if self._over(row):
-                    resolved = uow.emit(AlertResolved(name=row.name), workload=row.workload)
-                    row.resolved_at = resolved.time
+                    reason = (
+                        "its service is ready again"
+                        if row.name.startswith(expiry.HALTED)
+                        else "a later version was registered"
+                    )
+                    await alerts.end_in(uow, row.workload, row.name, reason)
 
     def _over(self, row: AlertRow) -> bool:
         if row.name.startswith(expiry.HALTED):

@@ -123,5 +123,7 @@ async def _tell(
             severity="warning",
             summary=f"the prompts moved: PSI {measured.value:.2f} above chance, "
             f"threshold {measured.threshold:.2f}",
+            next_step="Look at what people ask now. A training on newer traffic begins by itself "
+            "where the workload has the source `traffic`.",
         )
     )

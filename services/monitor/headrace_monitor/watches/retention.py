@@ -2,12 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
+from headrace_events import topics
 from headrace_kit import Service
-from headrace_monitor.adapters import alerts, outcomes
+from headrace_monitor.adapters import alerts, outcomes, uptime
 from headrace_monitor.core import retention
 from headrace_monitor.settings import Monitor
 
 _KEPT_ALERTS = timedelta(days=30)
+_KEPT_STARTS = timedelta(days=1)
+_KEPT_LETTERS = timedelta(milliseconds=topics.BY_NAME[topics.dlq("monitor")].retention_ms)
 
 
 class Retention:
@@ -35,6 +38,8 @@ class Retention:
         async with self._service.unit_of_work() as uow:
             await outcomes.forget_rest(uow.session, before)
             await alerts.prune(uow.session, now - _KEPT_ALERTS)
+            await uptime.forget_starts(uow.session, now - _KEPT_STARTS)
+            await uptime.forget_letters(uow.session, now - _KEPT_LETTERS)
 
     async def _forget(self, workload: str | None, beyond: int | datetime) -> None:
         gone = 1

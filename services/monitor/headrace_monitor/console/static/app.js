@@ -25,7 +25,7 @@ function drawBar() {
     h("button", { type: "button", "aria-pressed": String(name === chosen), onclick: () => choose(name) }, name)));
   const down = state.services.filter((s) => s.state === "down");
   const waiting = state.services.filter((s) => s.state === "not ready");
-  const open = state.alerts.filter((a) => !a.resolved_at).length;
+  const open = state.alerts.filter((a) => !a.resolved_at && !panels.silent(a)).length;
   panel("health", [down, waiting, open, state.services.length], () => [
     state.services.length > 0 && h("span", { class: `badge ${down.length ? "bad" : waiting.length ? "warn" : "good"}`, title: [...down, ...waiting].map((s) => `${s.name}: ${s.state} ${s.detail}`).join("\n") },
       down.length ? `${down.map((s) => s.name).join(", ")} down` : waiting.length ? `${waiting.map((s) => s.name).join(", ")} not ready` : `${state.services.length} services up`),

@@ -63,7 +63,7 @@ function earlierProgress(list, event) {
 export function add(event, links, workload, fresh = true) {
   if (known.has(event.id) && fresh) return false;
   remember(event);
-  if (workload && event.workload !== workload && event.workload !== "headrace") return true;
+  if (workload && event.workload !== workload) return true;
   const list = byId("feed");
   const item = row(event, links);
   item.dataset.key = `${event.type} ${event.workload}`;

@@ -169,10 +169,18 @@ function driftMeter(d) {
     h("p", { class: "quiet" }, `PSI ${d.value.toFixed(3)} above chance, threshold ${d.threshold.toFixed(2)}, windows of ${count(d.window)} requests`));
 }
 
+export const silent = (a) => Boolean(a.silenced_until) && new Date(a.silenced_until) > new Date();
+
+function said(a) {
+  if (a.resolved_at) return "";
+  if (silent(a)) return ` · silenced until ${time(a.silenced_until)}`;
+  return a.acknowledged ? ` · seen: ${a.acknowledged}` : "";
+}
+
 export function alerts({ list, drift }) {
   const open = list.filter((a) => !a.resolved_at);
   const past = list.filter((a) => a.resolved_at).slice(0, 3);
-  const line = (a, tone) => h("li", { class: tone }, badge(a.resolved_at ? "resolved" : a.severity, a.resolved_at ? "" : a.severity === "critical" ? "bad" : "warn"), h("span", {}, a.summary), h("time", { datetime: a.raised_at }, time(a.raised_at)));
+  const line = (a, tone) => h("li", { class: tone }, badge(a.resolved_at ? "resolved" : a.severity, a.resolved_at ? "" : a.severity === "critical" ? "bad" : "warn"), h("span", { title: a.next_step ?? "" }, a.summary, said(a), !a.resolved_at && a.next_step && h("small", { class: "quiet" }, ` ${a.next_step}`)), h("time", { datetime: a.raised_at }, time(a.raised_at)));
   return [
     open.length ? h("ul", { class: "alerts" }, open.map((a) => line(a, "open"))) : h("p", { class: "none all-good" }, "No open alerts."),
     past.length > 0 && h("ul", { class: "alerts past" }, past.map((a) => line(a, "past"))),
