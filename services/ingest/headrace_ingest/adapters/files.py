@@ -14,7 +14,7 @@ from headrace_events.text import as_name
 from headrace_ingest.adapters import bounds
 from headrace_ingest.adapters.delimited import read_delimited
 from headrace_ingest.adapters.json_lines import read_json_lines
-from headrace_ingest.adapters.parquet import read_parquet
+from headrace_ingest.adapters.parquet_process import read_parquet
 from headrace_ingest.adapters.plain_text import read_text
 from headrace_ingest.core.errors import UnreadableSource
 from headrace_ingest.core.records import Row

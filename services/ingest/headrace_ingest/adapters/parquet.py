@@ -1,4 +1,4 @@
-"""Parquet."""
+"""Parquet, as `parquet_worker` reads it: in the service a damaged file would end all of it."""
 
 import io
 from collections.abc import Callable, Iterator
