@@ -100,7 +100,7 @@ async def test_the_loop_turns_on_the_page_without_a_reload(
         await expect(page.locator("#turns")).to_contain_text("gate open")
         progress = page.locator("#feed .event", has_text="training.progressed")
         await expect(progress).to_have_count(1)
-        await expect(progress).to_contain_text("step 30 of 30")
+        await expect(progress).to_contain_text("step 30/30")
 
         await story.canary("1", "base")
         await expect(page.locator("#stage")).to_have_text("Canary v1 at 20 %")
