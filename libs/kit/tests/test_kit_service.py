@@ -164,9 +164,7 @@ async def test_too_many_dead_letters_halt_the_consumer(kafka, producer, settings
             await producer.send_and_wait(topics.RECORDS, b"{}", b"k", headers=headers)
         await until(lambda: not service.readiness()["consuming"])
         # Each of the three letters is told of as well, and the service's start.
-        told = [
-            dict(record.headers)["ce_type"] for record in await read_from(kafka, offsets, 5)
-        ]
+        told = [dict(record.headers)["ce_type"] for record in await read_from(kafka, offsets, 5)]
         assert told.count(b"alert.raised.v1") == 1
         assert told.count(b"dead_letter.written.v1") == 3
 

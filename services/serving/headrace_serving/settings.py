@@ -16,6 +16,7 @@ class Replicas(BaseModel):
         "num_gpus",
         "threads",
         "max_adapters",
+        "dtype",
         "max_ongoing",
     )
     """What replicas are made with: a change deploys new ones, which take over when warm."""
@@ -29,6 +30,9 @@ class Replicas(BaseModel):
     threads: int = 1
     """torch threads. Two that wait for each other on busy cores are slower than one."""
     max_adapters: int = 4
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: bf16 where the hardware computes in it. bf16 is faster and rounds by the shape of the
+    batch, so the same greedy question may get another answer beside others than alone."""
     max_ongoing: int = 64
     side_by_side: bool = True
     """Whether there is room for old and new replicas at once; false ends the old ones first, so

@@ -26,9 +26,16 @@ def running(name: str, at: float, status: str = "RUNNING") -> Application:
 
 @pytest.mark.parametrize(
     "change",
-    [{"count": 2}, {"num_cpus": 1.0}, {"num_gpus": 1.0}, {"threads": 2}, {"max_adapters": 9}],
+    [
+        {"count": 2},
+        {"num_cpus": 1.0},
+        {"num_gpus": 1.0},
+        {"threads": 2},
+        {"max_adapters": 9},
+        {"dtype": "float32"},
+    ],
 )
-def test_what_replicas_are_made_with_is_in_the_name(change: dict[str, float]) -> None:
+def test_what_replicas_are_made_with_is_in_the_name(change: dict[str, float | str]) -> None:
     settings = Replicas.model_validate(change)
     assert application_name(BASE, made_of(settings)) != application_name(BASE, made_of(Replicas()))
 

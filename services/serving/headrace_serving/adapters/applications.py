@@ -98,7 +98,7 @@ class Applications:
             health_check_timeout_s=120,  # a long batch may keep the interpreter's lock for long
             graceful_shutdown_timeout_s=_GRACEFUL_SECONDS,  # at most: until it has answered
         )
-        application = deployment.bind(base, settings.threads, settings.max_adapters)
+        application = deployment.bind(base, settings.threads, settings.max_adapters, settings.dtype)
         target = serve.RunTarget(application, name=self.wanted(base), route_prefix=None)
         serve.run_many([target], wait_for_applications_running=False)
 

@@ -18,20 +18,22 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
+    from headrace_models.loading import Dtype
+
 _SENTINEL = None
 
 
 class Replica:
     """Loads a base, then adapters as they are asked for, and answers batches."""
 
-    def __init__(self, base: str, threads: int, max_adapters: int) -> None:
+    def __init__(self, base: str, threads: int, max_adapters: int, dtype: "Dtype" = "auto") -> None:
         from headrace_models.loading import load_base, load_tokenizer, set_threads
 
         set_threads(threads)
         self._threads = threads
         self._max_adapters = max_adapters
         self._tokenizer = load_tokenizer(base)
-        self._model: PreTrainedModel | PeftModel = load_base(base)
+        self._model: PreTrainedModel | PeftModel = load_base(base, dtype)
         self._adapters: OrderedDict[str, str] = OrderedDict()  # digest -> peft's name for it
         self._names = 0
         # One thread: a second batch would only take the cores from the first.
