@@ -116,7 +116,7 @@ def now(*told: EventData, **more: Any) -> State:
         ([*TRAINING, FAILED], "failed",
          "Training failed: the worker died three times", "headrace logs trainer"),
         ([*TRAINING, CANCELLED], "failed",
-         "Training cancelled: somebody asked for it", "headrace train docs"),
+         "Training cancelled: somebody asked for it", "fine_tuning/jobs with model `docs`"),
         ([*TRAINING, TRAINED], "evaluating", "Registering the model: 40 steps in 9 s", ""),
         ([*TRAINING, TRAINED, REGISTERED], "evaluating",
          "Evaluating v1: against base, on the same holdout rows", ""),

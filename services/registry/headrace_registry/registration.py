@@ -76,7 +76,7 @@ class RegistrationJob:
             severity="critical",
             summary=why,
             next_step="Is MLflow up, and is the adapter still in the storage? Then train again: "
-            f"`headrace train {job.workload}`.",
+            f"POST /v1/fine_tuning/jobs with model `{job.workload}`.",
         )
         uow.emit(alert)
 

@@ -96,7 +96,7 @@ def step_records(name: str) -> str:
 def _training_ended(loop: WorkloadLoop, reason: str, at: datetime) -> State:
     cancelled = loop.training is not None and loop.training.state == "cancelled"
     title = "Training cancelled" if cancelled else "Training failed"
-    step = f"`headrace train {loop.name}` begins another"
+    step = f"POST /v1/fine_tuning/jobs with model `{loop.name}` begins another"
     if not cancelled:
         step = f"`headrace logs trainer` says more; {step}"
     return State(
