@@ -2,10 +2,10 @@
 
 import typer
 
-from headrace_stack.commands import apply, ask, chat, datasets, events, models, rollback, workloads
+from headrace_stack.commands import apply, ask, chat, events, models, rollback, workloads
 from headrace_stack.commands.examples import examples
 
-NOUNS = (datasets, events, models, workloads)
+NOUNS = (events, models, workloads)
 
 
 def register(app: typer.Typer) -> None:
