@@ -86,7 +86,7 @@ async def test_one_workload_says_why_it_waits_and_what_to_do(http: httpx2.AsyncC
     found = (await http.get("/workloads/docs")).json()
     assert found["stage"] == "refused"
     assert found["sentence"] == "Records refused: 20 rows are left, min_rows 50"
-    assert "headrace datasets rejects docs" in found["step"]
+    assert "GET /datasets/docs" in found["step"]
     assert datetime.fromisoformat(found["since"]) == NOW + timedelta(seconds=2)
     assert found["revision"] == manifest("docs").revision()
     assert found["production"] == {"version": "base", "since": None}

@@ -107,7 +107,7 @@ def now(*told: EventData, **more: Any) -> State:
          "Source refused: file:rows.csv: missing column `label`", "headrace apply -f FILE"),
         ([APPLIED, LANDED, SMALL], "refused",
          "Records refused: 20 rows are left, min_rows asks for 50",
-         "headrace datasets rejects docs"),
+         "GET /datasets/docs"),
         ([APPLIED, LANDED, CURATED], "training",
          "Training is next: version 1: 90 train, 10 holdout, 0 dropped", ""),
         (TRAINING, "training", "Training on dataset v1: step 0 of 40", ""),

@@ -88,7 +88,7 @@ def step_source() -> str:
 
 def step_records(name: str) -> str:
     return (
-        f"`headrace datasets rejects {name}` shows what was dropped; land more rows, or change "
+        f"GET /datasets/{name} shows what waits; land more rows, or change "
         "`spec.data` and apply again"
     )
 
