@@ -1,6 +1,7 @@
 """Files: every format, and every way in which one can be wrong."""
 
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -8,7 +9,7 @@ import pytest
 
 from headrace_ingest.adapters.files import Columns, fingerprint, read_content, read_rows
 from headrace_ingest.core.errors import UnreadableSource
-from headrace_ingest.core.records import Row, select
+from headrace_ingest.core.records import Row, make_records, select
 
 SECRET = "titkos"
 
@@ -170,3 +171,31 @@ def test_a_limit_samples_a_sorted_file_instead_of_taking_its_head() -> None:
     assert {row.completion for row in chosen} == {row.completion for row in rows}
     assert chosen == select(rows, limit=200)
     assert [rows.index(row) for row in chosen] == sorted(rows.index(row) for row in chosen)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "lines"),
+    [
+        ("a.csv", b'prompt,completion\na,b\n\n"two\nlines",c\r\nd,e\n', [2, 4, 6]),
+        ("a.csv", b"sep=;\nprompt;completion\na;b\n", [3]),
+        ("a.csv", b"\nprompt,completion\na,b\n", [3]),
+        ("a.jsonl", b'{"prompt": "a", "completion": "b"}\n\n' * 2, [1, 3]),
+        ("a.jsonl", b'\n{"messages": [{"role": "user", "content": "a"}, '
+         b'{"role": "assistant", "content": "b"}]}', [2]),
+        ("a.txt", b"\na\tb\n\nc\td\n", [2, 4]),
+        ("a.txt", b"\n\nFirst?\nOne\ntwo\n\n \nSecond?\nThree\n", [3, 8]),
+    ],
+)  # fmt: skip
+def test_a_row_knows_its_line_as_an_editor_counts(
+    name: str, content: bytes, lines: list[int]
+) -> None:
+    assert [row.file_row for row in read_rows(name, content, Columns())] == lines
+
+
+def test_a_row_of_a_file_without_lines_has_its_number() -> None:
+    buffer = io.BytesIO()
+    pl.DataFrame({"prompt": ["a", "c"], "completion": ["b", "d"]}).write_parquet(buffer)
+    rows = read_rows("a.parquet", buffer.getvalue(), Columns())
+    assert [row.file_row for row in rows] == [1, 2]
+    landed = make_records(rows[1:], batch_id="b", source="s", landed_at=datetime.now(UTC))
+    assert landed[0].origin == {"row": 1, "file_row": 2}, "of the file, not of what was chosen"

@@ -66,8 +66,11 @@ def _rows(
     # From the top, so that the reader's count of lines is the file's.
     reader = _reader(text, delimiter)
     before = 2 if declared else 1
+    begins = 1
     try:
         for fields in reader:
+            # A field may hold line breaks: the count stands at the row's last line.
+            line, begins = begins, reader.line_num + 1
             if not fields:
                 continue
             if before:
@@ -79,7 +82,7 @@ def _rows(
                     f"{len(names)}: quote fields that hold the delimiter",
                     param="file",
                 )
-            yield Row(fields[at_prompt], fields[at_completion])
+            yield Row(fields[at_prompt], fields[at_completion], line)
     except csv.Error as error:
         raise UnreadableSource(
             f"line {reader.line_num} is not CSV: {error}", param="file"

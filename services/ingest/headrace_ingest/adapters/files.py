@@ -7,7 +7,7 @@ Reasons name columns, lines and bytes, never the text that stands there.
 import re
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from headrace_events.text import as_name
@@ -58,7 +58,7 @@ def read_rows(name: str, content: bytes, columns: Columns) -> list[Row]:
     for row in reader(content, columns.prompt, columns.completion):
         if len(rows) >= bounds.MOST_ROWS:
             raise bounds.too_many_rows()
-        rows.append(row)
+        rows.append(row if row.file_row else replace(row, file_row=len(rows) + 1))
     if not rows:
         raise UnreadableSource("the file has no rows", param="file")
     return rows

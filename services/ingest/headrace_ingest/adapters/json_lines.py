@@ -79,7 +79,9 @@ def _hint(line: str, number: int) -> str:
 def _row(found: dict[str, Any], number: int, prompt: str, completion: str) -> Row:
     if prompt in found and completion in found:
         return Row(
-            _value(found[prompt], number, prompt), _value(found[completion], number, completion)
+            _value(found[prompt], number, prompt),
+            _value(found[completion], number, completion),
+            number,
         )
     if isinstance(found.get("messages"), list):
         return _from_messages(found["messages"], number)
@@ -115,6 +117,7 @@ def _from_messages(messages: list[Any], number: int) -> Row:
     return Row(
         _content(messages[answer - 1], number, "user"),
         _content(messages[answer], number, "assistant"),
+        number,
     )
 
 

@@ -15,6 +15,9 @@ class Row:
 
     prompt: str
     completion: str
+    file_row: int | None = field(default=None, compare=False)
+    """Where it begins in its file, as an editor counts: the header of a CSV is line 1. In a file
+    without lines (Parquet) its number from 1; None where there is no file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def make_records(
             prompt=row.prompt,
             completion=row.completion,
             landed_at=landed_at,
-            origin={"row": index + 1},
+            origin={"row": index + 1, **({"file_row": row.file_row} if row.file_row else {})},
         )
         for index, row in enumerate(rows)
     ]
