@@ -40,9 +40,13 @@ class DatasetCurated(EventData):
 
     dataset: DatasetRef
     batches: tuple[str, ...]
+    """What is new in it."""
     sources: tuple[str, ...]
+    """All that the version was made of, those of the versions before it too."""
     rejects: dict[str, int]
     """Rows dropped, by reason."""
+    rejects_id: str | None = None
+    """Which rows of data-quality's table rejects/<workload> these are."""
     redactions: dict[str, int] = Field(default_factory=dict)
     """Pieces of text replaced, by kind."""
     trigger: Literal["records", "drift"] = "records"
@@ -59,6 +63,8 @@ class DatasetRejected(EventData):
     batches: tuple[str, ...]
     reason: str
     rejects: dict[str, int] = Field(default_factory=dict)
+    rejects_id: str | None = None
+    """Which rows of data-quality's tables of rejects these are."""
     used_up: bool = False
     """Whether nothing in the batches was new; otherwise they wait for more to land."""
 

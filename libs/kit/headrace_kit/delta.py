@@ -65,12 +65,19 @@ def read_table(table: "DeltaTable", columns: Sequence[str], where: str = "true")
     Only the files that can hold such rows are read. Values in `where` go through `literal`.
     Raises TableUnreadable.
     """
+    names = ", ".join(f'"{name}"' for name in columns)
+    return query_table(table, f"SELECT {names} FROM t WHERE {where}")  # noqa: S608 - our names, quoted values
+
+
+def query_table(table: "DeltaTable", query: str) -> "pl.DataFrame":
+    """Return what a query of SQL finds in the table, which it calls `t`; raise TableUnreadable.
+
+    `ORDER BY ... LIMIT` holds no more than the limit in memory. Values go through `literal`.
+    """
     import polars as pl
     from deltalake import QueryBuilder
     from deltalake.exceptions import DeltaError
 
-    names = ", ".join(f'"{name}"' for name in columns)
-    query = f"SELECT {names} FROM t WHERE {where}"  # noqa: S608 - our names, quoted values
     try:
         return pl.DataFrame(QueryBuilder().register("t", table).execute(query))
     except (DeltaError, pl.exceptions.PolarsError, OSError) as error:

@@ -1,147 +1,191 @@
-"""HTTP: dataset versions, their profiles and differences. No text of rows is served."""
+"""HTTP: dataset versions, why there is none, their profiles and differences; no text of rows."""
 
 import asyncio
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
-from sqlalchemy import func, select
+from fastapi import APIRouter, HTTPException, Query
+from pydantic import BaseModel
 
+from headrace_data_quality.adapters import catalogue
 from headrace_data_quality.adapters.dataset_table import read_version
-from headrace_data_quality.adapters.tables import BatchRow, VersionRow
+from headrace_data_quality.adapters.tables import RefusalRow, VersionRow
 from headrace_data_quality.core.rows import DatasetRow
 from headrace_data_quality.core.versions import difference
 from headrace_events.references import TableRef
 from headrace_kit import Service
-from headrace_kit.problems import problem
+from headrace_kit.listing import Cursor, Limit, Page, read_cursor
+from headrace_kit.listing import cursor as cursor_of
 
-_LAST_VERSION = 2**31 - 1
-"""PostgreSQL's INTEGER ends there."""
+_MOST_WAITING = 200
+
+
+class DatasetOut(BaseModel):
+    """A dataset version; `refused`: there is none of that number yet, and `reason` says why."""
+
+    workload: str
+    version: int
+    state: Literal["curated", "refused"]
+    reason: str | None = None
+    table: TableRef | None = None
+    digest: str | None = None
+    train_rows: int | None = None
+    holdout_rows: int | None = None
+    rejects: dict[str, int]
+    redactions: dict[str, int] = {}
+    sources: list[str]
+    """All that the version was made of."""
+    trigger: str | None = None
+    created_at: datetime
+
+
+class BatchOut(BaseModel):
+    """A batch that waits for the next curation."""
+
+    batch_id: str
+    source: str
+    rows: int
+
+
+class VersionsOut(Page[DatasetOut]):
+    """A workload's versions, and the oldest batches that wait."""
+
+    waiting: list[BatchOut]
+
+
+class InputOut(BaseModel):
+    """A source of a version: its batches and rows, before anything was dropped."""
+
+    source: str
+    batches: int
+    rows: int
+
+
+class DatasetDetailOut(DatasetOut):
+    """A version with its figures. `batches` are those that are new in it."""
+
+    batches: list[str]
+    inputs: list[InputOut]
+    profile: dict[str, Any]
+
+
+class DifferenceOut(BaseModel):
+    """What a version added, removed and changed against another, in rows."""
+
+    workload: str
+    old: int
+    new: int
+    rows: dict[str, int]
+    profiles: dict[str, dict[str, Any]]
 
 
 def router(service: Service) -> APIRouter:
     """Return the routes."""
-    datasets = DatasetsApi(service)
     api = APIRouter(tags=["datasets"])
-    for path, handler in (
-        ("/datasets", datasets.workloads),
-        ("/datasets/{workload}", datasets.versions),
-        ("/datasets/{workload}/diff", datasets.diff),
-        ("/datasets/{workload}/versions/{number}", datasets.version),
-    ):
-        api.add_api_route(path, handler, methods=["GET"], response_model=None)
+
+    @api.get("/datasets")
+    async def list_datasets(limit: Limit = 100, cursor: Cursor = None) -> Page[DatasetOut]:
+        """List each workload's newest version, and why there is no next one."""
+        after = read_cursor(cursor, str, int)
+        async with service.reading() as session:
+            rows = await catalogue.newest(session)
+        left = [row for row in rows if after is None or (row.workload, row.version) > after]
+        last = left[limit - 1] if len(left) > limit else None
+        return Page(
+            data=[DatasetOut.model_validate(_short(row)) for row in left[:limit]],
+            next=cursor_of(last.workload, last.version) if last else None,
+        )
+
+    @api.get("/datasets/{workload}")
+    async def list_versions(
+        workload: str, limit: Limit = 100, cursor: Cursor = None
+    ) -> VersionsOut:
+        """List a workload's versions, newest first, and the batches that wait."""
+        before = read_cursor(cursor, int)
+        async with service.reading() as session:
+            rows = await catalogue.versions(
+                session, workload, before[0] if before else None, limit + 1
+            )
+            waiting = await catalogue.waiting(session, workload, _MOST_WAITING)
+        if not rows and not waiting and service.workloads.get(workload) is None:
+            raise HTTPException(404, "no such workload: GET /datasets lists them")
+        return VersionsOut(
+            data=[DatasetOut.model_validate(_short(row)) for row in rows[:limit]],
+            next=cursor_of(rows[limit - 1].version) if len(rows) > limit else None,
+            waiting=[
+                BatchOut(batch_id=batch_id, source=source, rows=count)
+                for batch_id, source, count in waiting
+            ],
+        )
+
+    @api.get("/datasets/{workload}/diff")
+    async def diff(
+        workload: str, old: Annotated[int, Query(ge=1)], new: Annotated[int, Query(ge=1)]
+    ) -> DifferenceOut:
+        """Say what version `new` added, removed and changed against `old`."""
+        before, after = [await made_version(service, workload, number) for number in (old, new)]
+        texts = [await asyncio.to_thread(_read, row) for row in (before, after)]
+        return DifferenceOut(
+            workload=workload,
+            old=old,
+            new=new,
+            rows=difference(*texts),
+            profiles={"old": before.profile, "new": after.profile},
+        )
+
+    @api.get("/datasets/{workload}/versions/{number}")
+    async def get_version(workload: str, number: int) -> DatasetDetailOut:
+        """Return one version with its profile and its sources."""
+        row = await any_version(service, workload, number)
+        made = isinstance(row, VersionRow)
+        async with service.reading() as session:
+            inputs = await catalogue.inputs(session, workload, number) if made else ()
+        return DatasetDetailOut.model_validate(
+            {
+                **_short(row),
+                "batches": row.batches,
+                "inputs": [
+                    {"source": source, "batches": batches, "rows": rows}
+                    for source, batches, rows in inputs
+                ],
+                "profile": row.profile if isinstance(row, VersionRow) else {},
+            }
+        )
+
     return api
 
 
-class DatasetsApi:
-    """The routes under /datasets."""
+async def any_version(service: Service, workload: str, number: int) -> VersionRow | RefusalRow:
+    """Return a version, or why there is none of that number; 404 if nothing is known of it."""
+    async with service.reading() as session:
+        row = await catalogue.find(session, workload, number)
+    if row is None:
+        named = str(number) if number <= catalogue.LAST_VERSION else "of so large a number"
+        raise HTTPException(404, f"no version {named} of that dataset: GET /datasets lists them")
+    return row
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
 
-    async def workloads(self) -> dict[str, Any]:
-        """List workloads with their newest version."""
-        newest = (
-            select(VersionRow.workload, func.max(VersionRow.version).label("version"))
-            .group_by(VersionRow.workload)
-            .subquery()
-        )
-        query = (
-            select(VersionRow)
-            .join(
-                newest,
-                (VersionRow.workload == newest.c.workload)
-                & (VersionRow.version == newest.c.version),
-            )
-            .order_by(VersionRow.workload)
-        )
-        async with self._service.reading() as session:
-            rows = (await session.scalars(query)).all()
-        return {"data": [_short(row) for row in rows]}
-
-    async def versions(self, workload: str) -> dict[str, Any] | Response:
-        """List a workload's versions, newest first, and the batches that wait."""
-        query = (
-            select(VersionRow)
-            .where(VersionRow.workload == workload)
-            .order_by(VersionRow.version.desc())
-        )
-        waiting = (
-            select(BatchRow.batch_id, BatchRow.source, BatchRow.rows)
-            .where(BatchRow.workload == workload, BatchRow.state == "pending")
-            .order_by(BatchRow.announced_at)
-        )
-        async with self._service.reading() as session:
-            rows = (await session.scalars(query)).all()
-            batches = (await session.execute(waiting)).all()
-        if not rows and not batches and self._service.workloads.get(workload) is None:
-            return _not_found(f"no workload `{workload}`")
-        return {
-            "data": [_short(row) for row in rows],
-            "waiting": [
-                {"batch_id": batch_id, "source": source, "rows": count}
-                for batch_id, source, count in batches
-            ],
-        }
-
-    async def version(self, workload: str, number: int) -> dict[str, Any] | Response:
-        """Return one version with its profile."""
-        row = await self._find(workload, number)
-        if row is None:
-            return _no_version(number, workload)
-        return {**_short(row), "batches": row.batches, "profile": row.profile}
-
-    async def diff(
-        self,
-        workload: str,
-        old: Annotated[int, Query(ge=1)],
-        new: Annotated[int, Query(ge=1)],
-    ) -> dict[str, Any] | Response:
-        """Say what version `new` added, removed and changed against `old`."""
-        rows = [await self._find(workload, number) for number in (old, new)]
-        before, after = rows
-        if before is None or after is None:
-            missing = old if before is None else new
-            return _no_version(missing, workload)
-        texts = [await asyncio.to_thread(_read, row) for row in (before, after)]
-        return {
-            "workload": workload,
-            "old": old,
-            "new": new,
-            "rows": difference(*texts),
-            "profiles": {"old": before.profile, "new": after.profile},
-        }
-
-    async def _find(self, workload: str, number: int) -> VersionRow | None:
-        if not 0 < number <= _LAST_VERSION:
-            return None  # no database has a column for it
-        async with self._service.reading() as session:
-            return await session.get(VersionRow, (workload, number))
+async def made_version(service: Service, workload: str, number: int) -> VersionRow:
+    """Return a version that has rows; 404 if there is none."""
+    row = await any_version(service, workload, number)
+    if isinstance(row, RefusalRow):
+        raise HTTPException(404, f"version {number} was not made: {row.reason}")
+    return row
 
 
 def _read(row: VersionRow) -> list[DatasetRow]:
     return read_version(TableRef(uri=row.table_uri, version=row.table_version))
 
 
-def _short(row: VersionRow) -> dict[str, Any]:
+def _short(row: VersionRow | RefusalRow) -> dict[str, Any]:
+    names = ("workload", "version", "rejects", "sources", "created_at")
+    both = {name: getattr(row, name) for name in names}
+    if isinstance(row, RefusalRow):
+        return {**both, "state": "refused", "reason": row.reason}
+    more = ("digest", "train_rows", "holdout_rows", "redactions", "trigger")
     return {
-        "workload": row.workload,
-        "version": row.version,
+        **both,
+        "state": "curated",
         "table": {"uri": row.table_uri, "version": row.table_version},
-        "digest": row.digest,
-        "train_rows": row.train_rows,
-        "holdout_rows": row.holdout_rows,
-        "rejects": row.rejects,
-        "redactions": row.redactions,
-        "sources": row.sources,
-        "trigger": row.trigger,
-        "created_at": row.created_at,
+        **{name: getattr(row, name) for name in more},
     }
-
-
-def _no_version(number: int, workload: str) -> Response:
-    named = str(number) if number <= _LAST_VERSION else "of so large a number"
-    return _not_found(f"no version {named} of dataset `{workload}`")
-
-
-def _not_found(message: str) -> Response:
-    return problem(404, message)

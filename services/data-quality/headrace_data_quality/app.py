@@ -1,9 +1,8 @@
 """Wires data-quality."""
 
-from headrace_data_quality import events
+from headrace_data_quality import api, api_rows, events
 from headrace_data_quality.adapters.curating import Curator
 from headrace_data_quality.adapters.tables import Base
-from headrace_data_quality.api import router
 from headrace_data_quality.jobs import KIND, CurationJobs, replay_curated, replay_rejected
 from headrace_data_quality.settings import Settings
 from headrace_events.data import DatasetCurated, DatasetRejected, RecordsLanded
@@ -30,8 +29,9 @@ def build(settings: Settings | None = None) -> Service:
         settings.upkeep,
         service.workloads.all,
         compacted=("rejects",),
-        vacuumed=("rejects",),
+        vacuumed=("rejects", "refused"),
     )
     service.every(settings.upkeep.look_seconds, upkeep.tick, name="table upkeep", once=True)
-    service.api.include_router(router(service))
+    service.api.include_router(api.router(service))
+    service.api.include_router(api_rows.router(service))
     return service

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 
-from headrace_data_quality.adapters import plans
+from headrace_data_quality.adapters import plans, refusals
 from headrace_data_quality.adapters.curating import Curator, Made, NotMade
 from headrace_data_quality.adapters.tables import VersionRow
 from headrace_data_quality.core.versions import Plan, Trigger
@@ -48,7 +48,10 @@ class CurationJobs:
         if plan:
             await plans.close(uow.session, plan, plans.REJECTED)
         batches = plan.batches if plan else ()
-        uow.emit(DatasetRejected(batches=batches, reason=f"the curation failed: {reason}"))
+        rejected = DatasetRejected(batches=batches, reason=f"the curation failed: {reason}")
+        event = uow.emit(rejected)
+        if plan:
+            await refusals.note(uow.session, plan, rejected, event.time)
 
     def _policy(self, workload: str) -> Data:
         manifest = self._service.workloads.get(workload)
@@ -108,6 +111,7 @@ async def _announce(uow: UnitOfWork, plan: Plan, made: Made) -> None:
         batches=plan.batches,
         sources=plan.sources,
         rejects=made.rejects,
+        rejects_id=made.rejects_id,
         redactions=made.redactions,
         trigger="drift" if plan.trigger == "drift" else "records",
         profile=made.profile,
@@ -124,6 +128,7 @@ async def _settle_version(
     uow: UnitOfWork, plan: Plan, curated: DatasetCurated, at: datetime
 ) -> None:
     await plans.settle_batches(uow.session, plan, plans.CURATED, plan.version)
+    await refusals.forget(uow.session, plan)
     dataset = curated.dataset
     uow.session.add(
         VersionRow(
@@ -136,6 +141,7 @@ async def _settle_version(
             holdout_rows=dataset.holdout_rows,
             profile=curated.profile,
             rejects=curated.rejects,
+            rejects_id=curated.rejects_id,
             redactions=curated.redactions,
             batches=list(curated.batches),
             sources=list(curated.sources),
@@ -150,15 +156,15 @@ async def _reject(uow: UnitOfWork, plan: Plan, result: NotMade) -> None:
         return
     if result.nothing_new:
         await plans.settle_batches(uow.session, plan, plans.USED_UP)
-    uow.emit(
-        DatasetRejected(
-            batches=plan.batches,
-            reason=result.reason,
-            rejects=result.rejects,
-            used_up=result.nothing_new,
-        ),
-        discriminator=plan.plan_id,
+    rejected = DatasetRejected(
+        batches=plan.batches,
+        reason=result.reason,
+        rejects=result.rejects,
+        rejects_id=result.rejects_id,
+        used_up=result.nothing_new,
     )
+    event = uow.emit(rejected, discriminator=plan.plan_id)
+    await refusals.note(uow.session, plan, rejected, event.time)
 
 
 async def replay_curated(event: Event[DatasetCurated], uow: UnitOfWork) -> None:
@@ -175,6 +181,7 @@ async def replay_rejected(event: Event[DatasetRejected], uow: UnitOfWork) -> Non
     newest = await plans.newest_version(uow.session, event.workload)
     plan = await _restored(event, uow, (newest.version if newest else 0) + 1, "records")
     await plans.close(uow.session, plan, plans.REJECTED)
+    await refusals.note(uow.session, plan, event.data, event.time)
     if event.data.used_up:
         await plans.settle_batches(uow.session, plan, plans.USED_UP)
 

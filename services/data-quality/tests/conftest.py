@@ -41,7 +41,9 @@ def land(
             "prompt": [row[0] for row in rows],
             "completion": [row[1] for row in rows],
             "origin": [
-                json.dumps({"row": i + 1, **({"kind": row[2]} if len(row) > 2 else {})})
+                json.dumps(
+                    {"row": i + 1, "file_row": i + 2, **({"kind": row[2]} if len(row) > 2 else {})}
+                )
                 for i, row in enumerate(rows)
             ],
             "landed_at": pl.Series([now] * len(rows), dtype=pl.Datetime("us", "UTC")),

@@ -9,10 +9,10 @@ from deltalake import write_deltalake
 from headrace_data_quality.adapters.dataset_table import (
     find_version,
     read_version,
-    write_rejects,
     write_version,
 )
 from headrace_data_quality.adapters.raw_reader import read_batches
+from headrace_data_quality.adapters.reject_table import append, replace_refused
 from headrace_data_quality.core.rows import DatasetRow, Reject
 from headrace_events.references import TableRef
 
@@ -31,6 +31,7 @@ def test_a_dataset_is_made_read_and_found_again(tmp_path: Path, name: str) -> No
             {
                 "record_id": [f"r{number}"],
                 "batch_id": [f"b{number}"],
+                "source": ["file:a.csv"],
                 "prompt": ["p"],
                 "completion": ["c"],
                 "origin": ['{"row": 0}'],
@@ -40,8 +41,11 @@ def test_a_dataset_is_made_read_and_found_again(tmp_path: Path, name: str) -> No
     found = read_batches(TableRef(uri=raw, version=1), ["b1", "b0"])
     assert [row.record_id for row in found] == ["r1", "r0"]
 
-    written = [write_version(root, "docs", f"plan-{n}", n + 1, ROWS, {}, {}) for n in range(2)]
-    write_rejects(root, "docs", "plan-1", 2, [Reject("r9", "b1", "empty")])
+    written = [
+        write_version(root, "docs", f"plan-{n}", n + 1, ROWS, {}, {}, None) for n in range(2)
+    ]
+    assert append(root, "docs", "plan-1", 2, [Reject("r9", "b1", "empty")])
+    assert replace_refused(root, "docs", "plan-1", [Reject("r9", "b1", "empty")])
     assert find_version(root, "docs", "plan-0") == written[0]
     assert [w.table.version for w in written] == [0, 1]
     assert read_version(written[0].table) == ROWS

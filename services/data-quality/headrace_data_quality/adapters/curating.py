@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from headrace_data_quality.adapters import dataset_table
+from headrace_data_quality.adapters import dataset_table, reject_table
 from headrace_data_quality.adapters.dataset_table import Written
 from headrace_data_quality.adapters.detector import load_detector
 from headrace_data_quality.adapters.raw_reader import read_batches
@@ -25,6 +25,7 @@ class Made:
     profile: dict[str, Any]
     rejects: dict[str, int]
     redactions: dict[str, int]
+    rejects_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class NotMade:
 
     reason: str
     rejects: dict[str, int]
+    rejects_id: str | None
     nothing_new: bool
     """Whether the batches are used up; otherwise they wait for more to land."""
 
@@ -54,18 +56,17 @@ class Curator:
         new = read_batches(plan.raw, plan.batches)
         curated = curate(previous, new, policy, self._detector())
         reasons = curated.reasons()
+        names = (plan.workload, plan.plan_id)
         reason = obstacle(curated, policy, plan.previous_version)
         if reason:
             nothing_new = bool(plan.previous_version) and not curated.added
             if nothing_new:
-                dataset_table.write_rejects(
-                    self._root, plan.workload, plan.plan_id, None, curated.rejects
-                )
-            return NotMade(reason, reasons, nothing_new)
+                rejects_id = reject_table.append(self._root, *names, None, curated.rejects)
+            else:
+                rejects_id = reject_table.replace_refused(self._root, *names, curated.rejects)
+            return NotMade(reason, reasons, rejects_id, nothing_new)
         # Rejects first: when the version is there, so are they.
-        dataset_table.write_rejects(
-            self._root, plan.workload, plan.plan_id, plan.version, curated.rejects
-        )
+        rejects_id = reject_table.append(self._root, *names, plan.version, curated.rejects)
         written = dataset_table.write_version(
             self._root,
             plan.workload,
@@ -74,6 +75,7 @@ class Curator:
             curated.rows,
             reasons,
             curated.redactions,
+            rejects_id,
         )
         return _made(written, curated.rows)
 
@@ -97,4 +99,5 @@ def _made(written: Written, rows: list[DatasetRow]) -> Made:
         profile=profile(rows),
         rejects=written.rejects,
         redactions=written.redactions,
+        rejects_id=written.rejects_id,
     )

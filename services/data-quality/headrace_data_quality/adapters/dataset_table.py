@@ -1,4 +1,4 @@
-"""The tables datasets/<workload> and rejects/<workload>: a Delta commit is a version."""
+"""The tables datasets/<workload>: a Delta commit is a version."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from headrace_data_quality.adapters.delta import commit, find_commit
-from headrace_data_quality.core.rows import DatasetRow, Reject
+from headrace_data_quality.core.rows import DatasetRow
 from headrace_events.references import TableRef
 from headrace_kit.delta import open_table, read_table, table_uri
 
@@ -22,6 +22,7 @@ class Written:
     version: int
     rejects: dict[str, int]
     redactions: dict[str, int]
+    rejects_id: str | None
 
 
 def find_version(root: str, workload: str, plan_id: str) -> Written | None:
@@ -36,6 +37,7 @@ def find_version(root: str, workload: str, plan_id: str) -> Written | None:
         version=int(found[_VERSION]),
         rejects=summary["rejects"],
         redactions=summary["redactions"],
+        rejects_id=summary.get("rejects_id"),  # a release before did not name them
     )
 
 
@@ -47,6 +49,7 @@ def write_version(  # the parts of one commit
     rows: Sequence[DatasetRow],
     rejects: dict[str, int],
     redactions: dict[str, int],
+    rejects_id: str | None,
 ) -> Written:
     """Commit a version; it replaces the rows, the versions before it stay readable."""
     import polars as pl
@@ -60,9 +63,13 @@ def write_version(  # the parts of one commit
             "language": pl.String,
             "split": pl.String,
             "origin": pl.String,
+            "source": pl.String,
+            "file_row": pl.Int64,
         },
     )
-    summary = json.dumps({"rejects": rejects, "redactions": redactions}, sort_keys=True)
+    summary = json.dumps(
+        {"rejects": rejects, "redactions": redactions, "rejects_id": rejects_id}, sort_keys=True
+    )
     uri = table_uri(root, "datasets", workload)
     commit(uri, frame, plan_id, "overwrite", {_VERSION: str(version), _SUMMARY: summary})
     written = find_version(root, workload, plan_id)
@@ -76,25 +83,8 @@ def read_version(table: TableRef) -> list[DatasetRow]:
     found = open_table(table.uri, table.version)
     if found is None:
         raise LookupError(f"the dataset table {table.uri} is gone")
-    frame = read_table(found, [field.name for field in fields(DatasetRow)]).sort("record_id")
+    # A version of a release before lacks the newest columns.
+    there = {field.name for field in found.schema().fields}
+    columns = [field.name for field in fields(DatasetRow) if field.name in there]
+    frame = read_table(found, columns).sort("record_id")
     return [DatasetRow(**row) for row in frame.iter_rows(named=True)]
-
-
-def write_rejects(
-    root: str, workload: str, plan_id: str, version: int | None, rejects: Sequence[Reject]
-) -> None:
-    """Append the rejects of a plan once; `version` is None if no version came of it."""
-    import polars as pl
-
-    uri = table_uri(root, "rejects", workload)
-    if not rejects or find_commit(uri, plan_id) is not None:
-        return
-    frame = pl.DataFrame(
-        {
-            "record_id": [r.record_id for r in rejects],
-            "batch_id": [r.batch_id for r in rejects],
-            "dataset_version": pl.Series([version] * len(rejects), dtype=pl.Int64),
-            "reason": [r.reason for r in rejects],
-        }
-    )
-    commit(uri, frame, plan_id, "append", {})

@@ -41,6 +41,8 @@ def commit(
         table if table is not None else uri,
         frame,
         mode=mode,
+        # A table of the release before has fewer columns.
+        schema_mode="merge" if mode == "append" else "overwrite",
         configuration=_FOR_EVER if table is None else None,
         commit_properties=CommitProperties(
             custom_metadata={COMMIT: commit_id, **metadata},

@@ -138,6 +138,8 @@ async def _plan(session: AsyncSession, row: PlanRow) -> Plan:
     batches = await _batches(session, row.batches)
     previous = await session.get(VersionRow, (row.workload, row.previous_version))
     newest = max(batches, key=lambda batch: batch.table_version)
+    # The rows of the versions before are in this one too.
+    sources = [*await _earlier_sources(session, row), *(batch.source for batch in batches)]
     return Plan(
         plan_id=row.plan_id,
         workload=row.workload,
@@ -148,14 +150,24 @@ async def _plan(session: AsyncSession, row: PlanRow) -> Plan:
         ),
         raw=TableRef(uri=newest.table_uri, version=newest.table_version),
         batches=tuple(row.batches),
-        # A version holds the rows of the one before as well: it comes from their sources too.
-        sources=tuple(
-            dict.fromkeys(
-                [*(previous.sources if previous else ()), *(batch.source for batch in batches)]
-            )
-        ),
+        sources=tuple(dict.fromkeys(sources)),
         trigger=cast("Trigger", row.trigger),
     )
+
+
+async def _earlier_sources(session: AsyncSession, row: PlanRow) -> Sequence[str]:
+    """Return where the rows of the previous version came from, the oldest first."""
+    found = await session.scalars(
+        select(BatchRow.source)
+        .where(
+            BatchRow.workload == row.workload,
+            BatchRow.state == CURATED,
+            BatchRow.version <= row.previous_version,
+        )
+        .group_by(BatchRow.source)
+        .order_by(func.min(BatchRow.version), func.min(BatchRow.announced_at), BatchRow.source)
+    )
+    return found.all()
 
 
 async def _batches(session: AsyncSession, ids: Sequence[str]) -> list[BatchRow]:

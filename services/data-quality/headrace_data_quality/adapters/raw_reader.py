@@ -14,7 +14,7 @@ def read_batches(table: TableRef, batches: Sequence[str]) -> list[RawRow]:
     found = open_table(table.uri, table.version)
     if found is None:
         raise LookupError(f"the raw table {table.uri} is gone")
-    columns = ("record_id", "batch_id", "prompt", "completion", "origin")
+    columns = ("record_id", "batch_id", "source", "prompt", "completion", "origin")
     frame = read_table(found, columns, one_of("batch_id", batches))
     order = {batch_id: index for index, batch_id in enumerate(batches)}
     rows = [_row(row) for row in frame.iter_rows(named=True)]
@@ -27,7 +27,8 @@ def read_batches(table: TableRef, batches: Sequence[str]) -> list[RawRow]:
 
 
 def _row(row: dict[str, Any]) -> RawRow:
-    kind = _origin(row["origin"]).get("kind")
+    told = _origin(row["origin"])
+    kind, file_row = told.get("kind"), told.get("file_row")
     origin: Origin = kind if kind in ("correction", "liked") else "source"
     return RawRow(
         record_id=row["record_id"],
@@ -35,6 +36,8 @@ def _row(row: dict[str, Any]) -> RawRow:
         prompt=row["prompt"] or "",
         completion=row["completion"] or "",
         origin=origin,
+        source=row["source"] or "",
+        file_row=file_row if isinstance(file_row, int) else None,
     )
 
 

@@ -71,8 +71,28 @@ class VersionRow(Base):
     holdout_rows: Mapped[int]
     profile: Mapped[dict[str, Any]] = mapped_column(JSON)
     rejects: Mapped[dict[str, int]] = mapped_column(JSON)
+    rejects_id: Mapped[str | None]
+    """Names their rows in rejects/<workload>; None: there are none, or a release before made it."""
     redactions: Mapped[dict[str, int]] = mapped_column(JSON)
     batches: Mapped[list[str]] = mapped_column(JSON)
     sources: Mapped[list[str]] = mapped_column(JSON)
     trigger: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RefusalRow(Base):
+    """Why there is no next version yet: the newest reason, until the version is made."""
+
+    __tablename__ = "dataset_refusals"
+
+    workload: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    """The version that would have been."""
+    reason: Mapped[str]
+    rejects: Mapped[dict[str, int]] = mapped_column(JSON)
+    rejects_id: Mapped[str | None]
+    used_up: Mapped[bool]
+    """Whether nothing was new; otherwise the batches wait for more."""
+    batches: Mapped[list[str]] = mapped_column(JSON)
+    sources: Mapped[list[str]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

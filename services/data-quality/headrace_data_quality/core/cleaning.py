@@ -24,6 +24,8 @@ class Cleaned:
     language: str
     origin: Origin
     redactions: Counter[str]
+    source: str = ""
+    file_row: int | None = None
 
 
 def clean(row: RawRow, policy: Data, detect: language.Detect) -> Cleaned | Reject:
@@ -31,10 +33,10 @@ def clean(row: RawRow, policy: Data, detect: language.Detect) -> Cleaned | Rejec
     prompt, completion = normalise(row.prompt), normalise(row.completion)
     reason = _length_problem(prompt, completion, policy.max_chars)
     if reason:
-        return Reject(row.record_id, row.batch_id, reason)
+        return _reject(row, reason)
     verdict = language.judge(f"{prompt}\n{completion}", policy.language, detect)
     if verdict.foreign:
-        return Reject(row.record_id, row.batch_id, "language")
+        return _reject(row, "language")
     redactions: Counter[str] = Counter()
     if policy.pii != "keep":
         try:
@@ -43,10 +45,10 @@ def clean(row: RawRow, policy: Data, detect: language.Detect) -> Cleaned | Rejec
                 completion, in_completion = pii.redact(completion, budget)
         except OverBudget:
             # What was not read to its end may hold anybody's data: it is not learned from.
-            return Reject(row.record_id, row.batch_id, "over_budget")
+            return _reject(row, "over_budget")
         redactions = in_prompt + in_completion
         if redactions and policy.pii == "drop":
-            return Reject(row.record_id, row.batch_id, "pii")
+            return _reject(row, "pii")
     return Cleaned(
         record_id=row.record_id,
         batch_id=row.batch_id,
@@ -55,7 +57,13 @@ def clean(row: RawRow, policy: Data, detect: language.Detect) -> Cleaned | Rejec
         language=verdict.language,
         origin=row.origin,
         redactions=redactions,
+        source=row.source,
+        file_row=row.file_row,
     )
+
+
+def _reject(row: RawRow, reason: str) -> Reject:
+    return Reject(row.record_id, row.batch_id, reason, row.source, row.file_row)
 
 
 def _length_problem(prompt: str, completion: str, max_chars: int) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from headrace_data_quality.core.cleaning import Cleaned, clean
 from headrace_data_quality.core.language import Detect
 from headrace_data_quality.core.near_duplicates import NearDuplicates
-from headrace_data_quality.core.rows import DatasetRow, RawRow, Reject, Split
+from headrace_data_quality.core.rows import DatasetRow, Kept, RawRow, Reject, Split
 from headrace_data_quality.core.split import split_of
 from headrace_data_quality.core.text import prompt_key, same_text
 from headrace_events.workload import Data
@@ -70,8 +70,10 @@ class _Side:
         self.index.add(key)
         self.keys.append(key)
 
-    def like(self, key: str) -> list[str]:
-        return [self.keys[number] for number in self.index.like(key)]
+    def like(self, key: str) -> list[tuple[str, float]]:
+        """Return the keys like this one with their similarity, the likest first."""
+        found = [(self.keys[number], alike) for number, alike in self.index.similar(key)]
+        return sorted(found, key=lambda one: -one[1])
 
 
 class _Merge:
@@ -115,36 +117,37 @@ class _Merge:
             by_prompt[key] = entry
             return []
         if same_text(rival.row.completion, entry.row.completion):
-            return [_reject(entry, "exact_duplicate")]
+            return [_reject(entry, "exact_duplicate", rival)]
         later = entry.batch_id != rival.batch_id
         wins = entry.row.trust > rival.row.trust or (entry.row.trust == rival.row.trust and later)
         if not wins:
-            return [_reject(entry, "conflicting_completion")]
+            return [_reject(entry, "conflicting_completion", rival)]
         by_prompt[key] = entry
-        return [_reject(rival, "superseded")]
+        return [_reject(rival, "superseded", entry)]
 
     def _replace(self, key: str, entry: _Entry) -> list[Reject]:
         """Weigh a new row against the previous version's row of the same prompt."""
         known = self._entries[key]
         if same_text(known.row.completion, entry.row.completion):
-            return [_reject(entry, "exact_duplicate")]
+            return [_reject(entry, "exact_duplicate", known)]
         if entry.row.trust < known.row.trust:
-            return [_reject(entry, "conflicting_completion")]
+            return [_reject(entry, "conflicting_completion", known)]
         self._entries[key] = entry
         self.added += 1
-        return [_reject(known, "superseded")]
+        return [_reject(known, "superseded", entry)]
 
     def _add(self, key: str, entry: _Entry) -> list[Reject]:
         """Add a new prompt, unless it is too like another one."""
         mine, other = self._sides[entry.row.split], self._sides[_other(entry.row.split)]
-        if other.like(key):
+        for like, alike in other.like(key)[:1]:
             # Of a pair across the splits only one may stay, or the holdout would leak.
-            return [_reject(entry, f"near_duplicate_of_{_other(entry.row.split)}")]
-        for like in mine.like(key):
+            reason = f"near_duplicate_of_{_other(entry.row.split)}"
+            return [_reject(entry, reason, self._entries[like], alike)]
+        for like, alike in mine.like(key):
             # Similar prompts with different answers are no duplicates: "What does `a.b` do?" and
             # "What does `a.c` do?", or two intents that differ in one word.
             if same_text(self._entries[like].row.completion, entry.row.completion):
-                return [_reject(entry, "near_duplicate")]
+                return [_reject(entry, "near_duplicate", self._entries[like], alike)]
         mine.add(key)
         self._entries[key] = entry
         self.added += 1
@@ -159,6 +162,8 @@ class _Merge:
             language=one.language,
             split=known.row.split if known else split_of(key, self._holdout),
             origin=one.origin,
+            source=one.source,
+            file_row=one.file_row,
         )
 
 
@@ -166,5 +171,14 @@ def _other(split: Split) -> Split:
     return "train" if split == "holdout" else "holdout"
 
 
-def _reject(entry: _Entry, reason: str) -> Reject:
-    return Reject(entry.row.record_id, entry.batch_id or "", reason)
+def _reject(entry: _Entry, reason: str, against: _Entry, similarity: float | None = None) -> Reject:
+    row, kept = entry.row, against.row
+    return Reject(
+        record_id=row.record_id,
+        batch_id=entry.batch_id or "",
+        reason=reason,
+        source=row.source,
+        file_row=row.file_row,
+        kept=Kept(kept.record_id, kept.source, kept.file_row),
+        similarity=similarity,
+    )

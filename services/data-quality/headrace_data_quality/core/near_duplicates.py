@@ -51,6 +51,10 @@ class NearDuplicates:
 
     def like(self, key: str) -> list[int]:
         """Return the numbers of the keys whose similarity is at or above the threshold."""
+        return [number for number, _ in self.similar(key)]
+
+    def similar(self, key: str) -> list[tuple[int, float]]:
+        """Return those numbers, each with its similarity."""
         pieces = shingles(key)
         hashed = self._hash(pieces)
         mine = set(pieces)
@@ -60,8 +64,9 @@ class NearDuplicates:
                 continue
             theirs = self._pieces[number]
             shared = sum(1 for piece in theirs if piece in mine)
-            if shared / (len(mine) + len(theirs) - shared) >= self._threshold:
-                found.append(number)
+            similarity = shared / (len(mine) + len(theirs) - shared)
+            if similarity >= self._threshold:
+                found.append((number, similarity))
         return sorted(found)
 
     def _hash(self, pieces: list[str]) -> Any:

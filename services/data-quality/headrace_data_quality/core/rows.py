@@ -20,6 +20,10 @@ class RawRow:
     prompt: str
     completion: str
     origin: Origin = "source"
+    source: str = ""
+    file_row: int | None = None
+    """Its line in its file, the header of a CSV being line 1; None: it is from no file, or was
+    landed by a release that did not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,22 @@ class DatasetRow:
     language: str
     split: Split
     origin: Origin = "source"
+    source: str = ""
+    file_row: int | None = None
 
     @property
     def trust(self) -> int:
         """How much its completion counts against another for the same prompt."""
         return _TRUST[self.origin]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The row that a reject lost against; it may itself have lost against another."""
+
+    record_id: str
+    source: str
+    file_row: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +61,8 @@ class Reject:
     record_id: str
     batch_id: str
     reason: str
+    source: str = ""
+    file_row: int | None = None
+    kept: Kept | None = None
+    similarity: float | None = None
+    """Of a near duplicate: Jaccard similarity of the prompts' pieces, in [0, 1]."""
