@@ -42,7 +42,7 @@ def land(
             "completion": [row[1] for row in rows],
             "origin": [
                 json.dumps(
-                    {"row": i + 1, "file_row": i + 2, **({"kind": row[2]} if len(row) > 2 else {})}
+                    {"row": i + 1, "file_row": i + 2, **({"kind": row[2]} if row[2:] else {})}
                 )
                 for i, row in enumerate(rows)
             ],

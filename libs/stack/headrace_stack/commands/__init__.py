@@ -2,10 +2,10 @@
 
 import typer
 
-from headrace_stack.commands import apply, events, models, rollback, workloads
+from headrace_stack.commands import apply, datasets, events, models, rollback, workloads
 from headrace_stack.commands.examples import examples
 
-NOUNS = (events, models, workloads)
+NOUNS = (datasets, events, models, workloads)
 
 
 def register(app: typer.Typer) -> None:
