@@ -11,6 +11,10 @@ from headrace_evaluator.adapters.tables import EvaluationRow
 from headrace_events.evaluation import GateResult, MetricResult
 from headrace_events.references import DatasetRef, ModelRef
 from headrace_kit import Service
+from headrace_kit.listing import Cursor, Limit, Page, read_cursor
+from headrace_kit.listing import cursor as cursor_of
+
+_PLAIN = r"^[0-9A-Za-z._:-]{1,64}$"
 
 
 class EvaluationOut(BaseModel):
@@ -31,24 +35,34 @@ class EvaluationOut(BaseModel):
     finished_at: datetime | None = None
 
 
-class EvaluationsOut(BaseModel):
-    """Newest first."""
-
-    evaluations: list[EvaluationOut]
-
-
 def router(service: Service) -> APIRouter:
     """Make the routes."""
     routes = APIRouter(prefix="/evaluations", tags=["evaluations"])
 
     @routes.get("")
     async def list_evaluations(
-        workload: str | None = None, limit: Annotated[int, Query(ge=1, le=500)] = 50
-    ) -> EvaluationsOut:
+        workload: str | None = None,
+        version: Annotated[str | None, Query(pattern=_PLAIN, description="of the model")] = None,
+        id: Annotated[str | None, Query(pattern=_PLAIN, description="how the id begins")] = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> Page[EvaluationOut]:
         """List evaluations, newest first."""
+        before = read_cursor(cursor, datetime, str)
         async with service.reading() as session:
-            rows = await evaluations.newest(session, workload, limit)
-        return EvaluationsOut(evaluations=[_out(row) for row in rows])
+            rows = await evaluations.newest(
+                session,
+                workload=workload,
+                version=version,
+                prefix=id,
+                before=(before[0], before[1]) if before else None,
+                limit=limit + 1,
+            )
+        last = rows[limit - 1] if len(rows) > limit else None
+        return Page(
+            data=[_out(row) for row in rows[:limit]],
+            next=cursor_of(last.created_at, last.id) if last else None,
+        )
 
     @routes.get("/{evaluation_id}")
     async def get_evaluation(evaluation_id: str) -> EvaluationOut:

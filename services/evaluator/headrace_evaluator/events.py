@@ -1,10 +1,11 @@
 """Kafka handlers and the job: write an order down, work it off."""
 
+import asyncio
 from typing import Any
 
 import structlog
 
-from headrace_evaluator.adapters import evaluations, score_cache
+from headrace_evaluator.adapters import evaluations, row_table, score_cache
 from headrace_evaluator.core.evaluate import (
     Scorer,
     ScoringFailed,
@@ -13,6 +14,7 @@ from headrace_evaluator.core.evaluate import (
     request_for,
 )
 from headrace_evaluator.core.order import Order
+from headrace_evaluator.core.rows import pair
 from headrace_evaluator.core.scores import model_key
 from headrace_events.evaluation import EvaluationCompleted, EvaluationFailed, EvaluationRequested
 from headrace_events.models import ModelRegistered
@@ -79,6 +81,19 @@ class EvaluationJob:
             if ctx.job.attempt < MAX_ATTEMPTS:
                 raise
             raise JobRejected(f"{error} (attempt {ctx.job.attempt})") from None
+        # Before the verdict: where that is, so are they. A later attempt writes them over.
+        sides = {
+            "candidate": model_key(order.model, request.asking),
+            "incumbent": model_key(order.incumbent, request.asking),
+        }
+        await asyncio.to_thread(
+            row_table.write,
+            self._service.settings.storage.root,
+            ctx.job.workload,
+            order.evaluation_id,
+            pair(found.scored, sides["candidate"], sides["incumbent"]),
+            sides,
+        )
         async with ctx.finish() as uow:
             await evaluations.completed(uow.session, found.completed, uow.at)
             await score_cache.store(uow.session, found.scored.scores)

@@ -3,6 +3,7 @@
 from pydantic import BaseModel, Field
 
 from headrace_kit import ServiceSettings
+from headrace_kit.settings import Upkeep
 
 
 class Scoring(BaseModel):
@@ -21,3 +22,4 @@ class Settings(ServiceSettings):
     """What the evaluator needs to know beside what every service does."""
 
     scoring: Scoring = Field(default_factory=Scoring)
+    upkeep: Upkeep = Field(default_factory=Upkeep)

@@ -46,12 +46,13 @@ def dataset(version: int) -> DatasetRef:
     return DatasetRef(version=version, table=table, digest="d", train_rows=9, holdout_rows=8)
 
 
-def make(url: str) -> Service:
-    return build(Settings(database={"url": url}), scorer=FixedScores())
+def make(url: str, storage: Path) -> Service:
+    settings = Settings(database={"url": url}, storage={"root": str(storage)})
+    return build(settings, scorer=FixedScores())
 
 
 async def test_replay_makes_the_same_evaluations(database_url: str, tmp_path: Path) -> None:
-    life = Life(make(database_url), Base.metadata)
+    life = Life(make(database_url, tmp_path / "storage"), Base.metadata)
     await life.service.database.create()
     manifest = Manifest.model_validate(
         {"apiVersion": "headrace/v1", "kind": "Workload", "metadata": {"name": NAME}}
@@ -75,7 +76,9 @@ async def test_replay_makes_the_same_evaluations(database_url: str, tmp_path: Pa
     assert {row["state"] for row in before["evaluations"]} == {"completed", "failed", "queued"}
     assert min(rows_in(before, "scores", "kit_jobs", "kit_inbox")) > 0
 
-    after, report, fresh = await life.replayed(lambda: make(f"sqlite+aiosqlite:///{tmp_path}/r.db"))
+    after, report, fresh = await life.replayed(
+        lambda: make(f"sqlite+aiosqlite:///{tmp_path}/r.db", tmp_path / "storage")
+    )
     assert after.pop("scores") == [] != before.pop("scores")
     assert after == before
     assert (report.failed, report.unpublished, report.open_jobs) == ([], 0, 1)

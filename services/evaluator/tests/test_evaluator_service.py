@@ -220,12 +220,20 @@ async def test_killed_in_the_middle_it_evaluates_once_and_keeps_the_incumbents_s
 
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{evaluator.port}") as http:
         listed = (await http.get("/evaluations", params={"workload": name})).json()
-        assert [e["state"] for e in listed["evaluations"]] == ["completed", "completed"]
+        assert [e["state"] for e in listed["data"]] == ["completed", "completed"]
         shown = (await http.get(f"/evaluations/{done.evaluation_id}")).json()
         assert EvaluationCompleted.model_validate(
             {**shown, "evaluation_id": shown["id"]}
         ).metrics == tuple(done.metrics)
         assert (await http.get("/evaluations/unknown")).status_code == 404
+        # Killed and done again, a row is there once; its text where it is asked for.
+        path = f"/evaluations/{again.evaluation_id}/rows"
+        kept = (await http.get(path)).json()["data"]
+        assert sorted(row["id"] for row in kept) == sorted(f"id-{word}" for word in QUESTIONS)
+        assert not [row for row in kept if row["prompt"] or row["candidate"]]
+        asked = (await http.get(path, params={"text": True})).json()["data"]
+        assert all(row["prompt"] and row["candidate"] is not None for row in asked)
+        assert all(row["incumbent"] is not None for row in asked), "also of reused scores"
         told = str(listed) + str(shown) + evaluator.log.read_text()
     assert not [word for word in QUESTIONS if word in told], "a row's text was told"
 

@@ -60,10 +60,28 @@ async def find(session: AsyncSession, evaluation_id: str) -> EvaluationRow | Non
 
 
 async def newest(
-    session: AsyncSession, workload: str | None, limit: int
+    session: AsyncSession,
+    *,
+    workload: str | None = None,
+    version: str | None = None,
+    prefix: str | None = None,
+    before: tuple[datetime, str] | None = None,
+    limit: int,
 ) -> Sequence[EvaluationRow]:
-    """Return evaluations, newest first."""
-    query = select(EvaluationRow).order_by(EvaluationRow.created_at.desc()).limit(limit)
+    """Return evaluations, newest first, those before (created_at, id) and whose id begins so."""
+    query = (
+        select(EvaluationRow)
+        .order_by(EvaluationRow.created_at.desc(), EvaluationRow.id.desc())
+        .limit(limit)
+    )
     if workload:
         query = query.where(EvaluationRow.workload == workload)
+    if version:
+        query = query.where(EvaluationRow.order["model"]["version"].as_string() == version)
+    if prefix:
+        query = query.where(EvaluationRow.id.startswith(prefix, autoescape=True))
+    if before:
+        at, last = before
+        older = EvaluationRow.created_at < at
+        query = query.where(older | ((EvaluationRow.created_at == at) & (EvaluationRow.id < last)))
     return (await session.scalars(query)).all()

@@ -1,4 +1,4 @@
-"""Scores per row: what the Ray task gives back, and what is kept. Never any text."""
+"""Scores per row: what the Ray task gives back, and what is kept."""
 
 import hashlib
 import json
@@ -22,6 +22,8 @@ class RowScore:
     loss: float | None = None
     """Summed negative log-likelihood (nats) of the completion and its end of turn."""
     tokens: int | None = None
+    answer: str | None = field(default=None, repr=False, compare=False)
+    """What the model said; None: it was not asked, or its score is from the cache."""
 
 
 RowScores = dict[str, RowScore]
@@ -72,6 +74,8 @@ class Scored:
     """Rows that do not fit into the model's context."""
     reused_rows: int = 0
     """Scores that were known already, over all models."""
+    rows: dict[str, str] = field(default_factory=dict)
+    """By row key: the row's id in the dataset version."""
 
 
 def join(shares: Sequence[Scored]) -> Scored:
@@ -84,6 +88,7 @@ def join(shares: Sequence[Scored]) -> Scored:
         scores={model: dict(sorted(rows.items())) for model, rows in scores.items()},
         skipped_rows=sum(share.skipped_rows for share in shares),
         reused_rows=sum(share.reused_rows for share in shares),
+        rows={key: row for share in shares for key, row in share.rows.items()},
     )
 
 

@@ -91,6 +91,7 @@ def _answers(
             scores[index] = RowScore(
                 exact_match=exact_match(answer.text, expected),
                 rouge_l=rouge_l(answer.text, expected),
+                answer=answer.text,
             )
         progress("answers", start + len(chosen), len(order))
     return scores

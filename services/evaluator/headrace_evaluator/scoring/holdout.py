@@ -19,6 +19,7 @@ class HoldoutRow:
     key: str
     prompt: str = field(repr=False)
     completion: str = field(repr=False)
+    record_id: str = ""
 
 
 def load(table: TableRef, max_rows: int) -> list[HoldoutRow]:
@@ -32,7 +33,7 @@ def load(table: TableRef, max_rows: int) -> list[HoldoutRow]:
     except TableUnreadable as error:
         raise HoldoutMissing(str(error)) from None
     rows.sort(key=lambda row: (_rank(row[0]), row[0]))
-    sample = {row_key(p, c): HoldoutRow(row_key(p, c), p, c) for _, p, c in rows[:max_rows]}
+    sample = {row_key(p, c): HoldoutRow(row_key(p, c), p, c, i) for i, p, c in rows[:max_rows]}
     return list(sample.values())
 
 

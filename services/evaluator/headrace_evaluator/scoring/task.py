@@ -48,7 +48,8 @@ def run(request: ScoringRequest, share: int, shares: int, threads: int) -> Score
         found, known = _on_base(base, models, kept, tokenizers[base], request)
         scored.scores.update(found)
         reused += known
-    return Scored(scored.scores, scored.skipped_rows, reused)
+    ids = {row.key: row.record_id for row in rows if row.key in fitting}
+    return Scored(scored.scores, scored.skipped_rows, reused, ids)
 
 
 def _fitting(encoded: dict[str, list[answers.EncodedRow]], max_tokens: int) -> set[str]:
