@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from headrace_kit import telemetry
+from headrace_kit import build, telemetry
 from headrace_kit.body_limits import BodyLimits, LimitBody
 from headrace_kit.http_answers import AnswerHead, AnswerUnhandled, RelativeRedirects
 from headrace_kit.metrics import HTTP_REQUESTS, HTTP_SECONDS
@@ -106,6 +106,7 @@ def make_api(
     body_limits: BodyLimits | None = None,
 ) -> FastAPI:
     """Make the service's FastAPI app with what every service answers."""
+    commit = build.commit()  # of the code that runs, not of what a checkout holds later
     api = FastAPI(
         title=f"headrace-{service}",
         version=version,
@@ -139,8 +140,8 @@ def make_api(
 
     @api.get("/version", tags=["health"])
     async def about() -> dict[str, str]:
-        """Return the service's name and version."""
-        return {"service": service, "version": version}
+        """Return the service's name, version, and commit where that is known."""
+        return {"service": service, "version": version, "commit": commit}
 
     @api.get("/metrics", tags=["health"], response_class=PlainTextResponse)
     async def metrics() -> Response:

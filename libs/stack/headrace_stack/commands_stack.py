@@ -1,4 +1,4 @@
-"""`headrace up|down|status|logs`."""
+"""`headrace up|down|status`."""
 
 import json
 import signal
@@ -11,11 +11,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 
-from headrace_stack import logs, views
+from headrace_stack import views
 from headrace_stack.disk import complaint
 from headrace_stack.errors import StackError
 from headrace_stack.paths import default_home
-from headrace_stack.services import BY_NAME, ENGINES, GATEWAY
 from headrace_stack.stack import Stack
 from headrace_stack.state import Part, State, live_state, read_state
 
@@ -30,9 +29,6 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=_examples("headrace up", "headrace up --detach --port 8080"))(up)
     app.command(epilog=_examples("headrace down"))(down)
     app.command(epilog=_examples("headrace status", "headrace status --json"))(status)
-    app.command("logs", epilog=_examples("headrace logs trainer -f", "headrace logs --lines 5"))(
-        show_logs
-    )
 
 
 def _examples(*commands: str) -> str:
@@ -254,28 +250,3 @@ def _report(state: State, memory: dict[str, int], total: int) -> dict[str, Any]:
 
 def _print_json(value: dict[str, Any]) -> None:
     typer.echo(json.dumps(value, indent=2))
-
-
-def show_logs(
-    name: Annotated[
-        str | None,
-        typer.Argument(help="A service, `kafka`, `mlflow`, `ray`, `gateway` or `supervisor`."),
-    ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", help="Old lines of each log.")] = 20,
-) -> None:
-    """Show the logs of one part, or of all with the name before each line."""
-    home = default_home()
-    known = (*BY_NAME, *ENGINES, GATEWAY, "supervisor")
-    if name is not None and name not in known:
-        raise StackError(f"There is no log of `{name}`. Logs: {', '.join(known)}.")
-    paths = {one: logs.log_file(home, one) for one in ([name] if name else known)}
-    if not any(path.exists() for path in paths.values()):
-        raise StackError(f"No logs in {home / 'logs'}: nothing ran there. Try `headrace up`.")
-    width = max(len(one) for one in paths)
-    for one, path in paths.items():
-        for line in logs.tail(path, lines):
-            typer.echo(line if name else f"{one:{width}} | {line}")
-    if follow:
-        for one, line in logs.follow(paths):
-            typer.echo(line if name else f"{one:{width}} | {line}")

@@ -1,13 +1,16 @@
 """The log files of the parts: kept small, and read for the user."""
 
 import contextlib
+import json
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 MAX_BYTES = 20 * 1024 * 1024
 TAIL_BYTES = 256 * 1024
+ALL_LINES = sys.maxsize
 
 
 def note(text: str) -> None:
@@ -18,6 +21,17 @@ def note(text: str) -> None:
     with contextlib.suppress(OSError):
         sys.stderr.write(text if text.endswith("\n") else f"{text}\n")
         sys.stderr.flush()
+
+
+def tell(event: str, level: str = "info", **fields: object) -> None:
+    """Write a line to this process's own log as the services write theirs."""
+    note(json.dumps({
+        **{name: value for name, value in fields.items() if value is not None},
+        "event": event,
+        "service": "supervisor",
+        "level": level,
+        "timestamp": datetime.now(UTC).isoformat(),
+    }))  # fmt: skip
 
 
 def log_file(home: Path, name: str) -> Path:
@@ -50,6 +64,21 @@ def tail(path: Path, lines: int) -> list[str]:
             return file.read().decode(errors="replace").splitlines()[-lines:]
     except FileNotFoundError:
         return []
+
+
+def whole(path: Path) -> Iterator[str]:
+    """All lines of a log, what was cut off before included."""
+    for one in (path.with_suffix(".log.1"), path):
+        with (
+            contextlib.suppress(FileNotFoundError),
+            one.open(encoding="utf-8", errors="replace") as file,
+        ):
+            yield from (line.rstrip("\n") for line in file)
+
+
+def last_line(path: Path) -> str:
+    """The last line of a log that says something."""
+    return next((line for line in reversed(tail(path, 20)) if line.strip()), "")
 
 
 def follow(paths: dict[str, Path], pause: float = 0.3) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,9 @@ from pathlib import Path
 import aiohttp
 import psutil
 
+from headrace_stack import logs
 from headrace_stack.disk import complaint
+from headrace_stack.log_lines import details, read
 from headrace_stack.plan import Planned
 from headrace_stack.processes import family, spawn, stop_all
 from headrace_stack.state import Part
@@ -22,6 +24,7 @@ PROBE_STARTING = 0.25
 PROBE_READY = 2.0
 WATCH = 0.1
 NOT_READY = "not ready"
+LAST_WORDS = 300
 TRIES_BEFORE_READY = 5
 """A part that dies this often before it was ever ready will not come up by itself."""
 
@@ -69,7 +72,7 @@ class Runner:
             lived = time.monotonic() - started
             self.ready.clear()
             self._in_a_row = 1 if lived > self._stable_seconds else self._in_a_row + 1
-            self._report_death()
+            self._report_death(lived)
             # It waits for the processes; the other parts are watched meanwhile.
             await asyncio.to_thread(self._reap_children)
             if not self._was_ready and self._in_a_row >= TRIES_BEFORE_READY:
@@ -84,6 +87,7 @@ class Runner:
         # Here, on the main thread: the kernel ends children when the thread that made them ends.
         self._process = spawn(command, self.planned.environment, Path(self.part.log))
         self.part.pid = self._process.pid
+        logs.tell("started", part=self.part.name, pid=self.part.pid)
         self._set("starting")
 
     async def _watch(self, started: float) -> None:
@@ -99,6 +103,12 @@ class Runner:
                         self.part.seconds = round(now - started, 1)
                     self._was_ready = True
                     self.ready.set()
+                    logs.tell(
+                        "ready",
+                        part=self.part.name,
+                        pid=self.part.pid,
+                        seconds=round(now - started, 1),
+                    )
                     if self.part.problem.startswith(NOT_READY):
                         self.part.problem = self._last_death
                     self._set("ready")
@@ -118,11 +128,23 @@ class Runner:
         if was_ready or before != self.part.problem:
             self._set(NOT_READY)
 
-    def _report_death(self) -> None:
+    def _report_death(self, lived: float) -> None:
         assert self._process is not None  # noqa: S101 - set by _start
         code = self._process.returncode
+        self.part.last_line = last_words(self.part)
+        logs.tell(
+            "ended",
+            "error",
+            part=self.part.name,
+            pid=self.part.pid,
+            code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            lived_seconds=round(lived, 1),
+            again_in_seconds=backoff(self._in_a_row),
+            last_line=self.part.last_line,
+        )
         how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        self.part.pid = None
+        self.part.pid, self.part.version = None, ""
         self.part.restarts += 1
         full = complaint(Path(self.part.log).parent)
         self.part.problem = f"{how} at {time.strftime('%H:%M:%S')}" + (f". {full}" if full else "")
@@ -153,8 +175,25 @@ class Runner:
                 members = family(psutil.Process(process.pid))
                 await asyncio.to_thread(stop_all, members, self.planned.stop_seconds)
             await asyncio.to_thread(process.wait)
+            code = process.returncode
+            logs.tell(
+                "stopped",
+                part=self.part.name,
+                pid=process.pid,
+                code=code if code >= 0 else None,
+                signal=-code if code < 0 else None,
+            )
         self.part.pid = None
         self._set("stopped")
+
+
+def last_words(part: Part) -> str:
+    """The last line of a dead part's log, in words: the event of a line of JSON."""
+    told = list(read(part.name, [logs.last_line(Path(part.log))]))
+    if not told:
+        return ""
+    text = " ".join((told[0].event, details(told[0]))).strip()
+    return text if len(text) <= LAST_WORDS else text[: LAST_WORDS - 1] + "…"
 
 
 def _group_of(pid: int) -> int:

@@ -31,6 +31,8 @@ class Part(BaseModel):
     """From the start of its process until it was ready."""
     problem: str = ""
     """Why it is not ready, or why it was restarted last."""
+    last_line: str = ""
+    """What its log ended with when it died last."""
     log: str = ""
 
     def rss_bytes(self) -> int:

@@ -2,7 +2,7 @@
 
 import typer
 
-from headrace_stack.commands import apply, events, models, rollback, workloads
+from headrace_stack.commands import apply, events, lag, logs, models, rollback, workloads
 from headrace_stack.commands.examples import examples
 
 NOUNS = (events, models, workloads)
@@ -25,3 +25,8 @@ def register_loose(app: typer.Typer) -> None:
         ),
     )(rollback.rollback)
     apply.register(app)
+    app.command("lag", epilog=examples("headrace lag", "headrace lag --waiting -o json"))(lag.lag)
+    app.command(
+        "logs",
+        epilog=examples("headrace logs trainer -f", "headrace logs --since 10m --level warning"),
+    )(logs.show_logs)
