@@ -19,6 +19,7 @@ from headrace_events import (
     workload,
 )
 from headrace_events.envelope import EventData
+from headrace_events.text import shortened
 
 _LONGEST_REASON = 300
 
@@ -30,7 +31,7 @@ def summary(payload: EventData) -> str:
 
 
 def _cut(reason: str) -> str:
-    return reason if len(reason) <= _LONGEST_REASON else reason[: _LONGEST_REASON - 1] + "…"
+    return shortened(reason, _LONGEST_REASON)
 
 
 def _who(e: Any) -> str:

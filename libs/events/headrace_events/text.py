@@ -64,3 +64,8 @@ CarriedId = Annotated[str, AfterValidator(fit_id)]
 """An id in an event from outside: one that does not fit goes to the dead letters at once."""
 Text = Annotated[str, AfterValidator(fit_text)]
 """Text from outside that is kept in a database."""
+
+
+def shortened(value: str, longest: int) -> str:
+    """Return at most `longest` characters; what was cut off is an ellipsis."""
+    return value if len(value) <= longest else value[: longest - 1] + "…"

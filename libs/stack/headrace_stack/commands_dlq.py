@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from headrace_stack import dead_letters, views
-from headrace_stack.commands_events import bootstrap_servers
+from headrace_stack.bootstrap import bootstrap_servers
 from headrace_stack.dead_letters import Choice, DeadLetter
 from headrace_stack.errors import StackError
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from headrace_kit.database import sqlite_url
 from headrace_stack import views
-from headrace_stack.commands_events import KAFKA_VARIABLE, bootstrap_servers
+from headrace_stack.bootstrap import KAFKA_VARIABLE, bootstrap_servers
 from headrace_stack.errors import StackError
 from headrace_stack.paths import default_home
 from headrace_stack.services import BY_NAME

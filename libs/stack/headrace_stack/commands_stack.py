@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.markup import escape
 
 from headrace_stack import logs, views
+from headrace_stack.commands.examples import examples
 from headrace_stack.disk import complaint
 from headrace_stack.errors import StackError
 from headrace_stack.paths import default_home
@@ -27,16 +28,12 @@ GIB = 1024 * MIB
 
 def register(app: typer.Typer) -> None:
     """Put the commands into `app`."""
-    app.command(epilog=_examples("headrace up", "headrace up --detach --port 8080"))(up)
-    app.command(epilog=_examples("headrace down"))(down)
-    app.command(epilog=_examples("headrace status", "headrace status --json"))(status)
-    app.command("logs", epilog=_examples("headrace logs trainer -f", "headrace logs --lines 5"))(
+    app.command(epilog=examples("headrace up", "headrace up --detach --port 8080"))(up)
+    app.command(epilog=examples("headrace down"))(down)
+    app.command(epilog=examples("headrace status", "headrace status --json"))(status)
+    app.command("logs", epilog=examples("headrace logs trainer -f", "headrace logs --lines 5"))(
         show_logs
     )
-
-
-def _examples(*commands: str) -> str:
-    return "Examples: " + ", ".join(f"`{command}`" for command in commands)
 
 
 def up(

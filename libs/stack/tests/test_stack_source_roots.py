@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from headrace_ingest.adapters.roots import Roots
 from headrace_ingest.settings import Settings
-from headrace_stack import commands_events, manifests, source_roots
+from headrace_stack import bootstrap, manifests, source_roots
 from headrace_stack.cli import app
 from headrace_stack.commands.apply import command, preview
 from headrace_stack.plan import Options, make_plan
@@ -71,7 +71,7 @@ def test_an_applied_manifest_opens_its_folder_and_no_other(
         return SimpleNamespace(data=SimpleNamespace(revision="r"))
 
     monkeypatch.setenv("HEADRACE_HOME", str(home))
-    for module in (commands_events, command, preview):
+    for module in (bootstrap, command, preview):
         monkeypatch.setattr(module, "live_state", lambda _: SimpleNamespace(kafka="k:1"))
     monkeypatch.setattr(manifests, "publish", publish)
     done = CliRunner().invoke(app, ["apply", "-f", str(work / "w.yaml")])

@@ -13,6 +13,7 @@ Each names what ends it:
 
 from headrace_events.data import DatasetRejected, RecordsRejected
 from headrace_events.monitoring import AlertRaised, DeadLetterWritten
+from headrace_events.text import shortened
 
 SOURCE = "source/"
 DATASET = "dataset/refused"
@@ -102,4 +103,4 @@ def down(service: str) -> AlertRaised:
 
 
 def _cut(reason: str) -> str:
-    return reason if len(reason) <= _LONGEST_REASON else reason[: _LONGEST_REASON - 1] + "…"
+    return shortened(reason, _LONGEST_REASON)

@@ -10,9 +10,9 @@ from rich.markup import escape
 
 from headrace_events.workload import Manifest
 from headrace_stack import evidence, manifests, source_roots
+from headrace_stack.bootstrap import bootstrap_servers
 from headrace_stack.commands.api import Api, connect
 from headrace_stack.commands.apply import difference, preview, wait
-from headrace_stack.commands_events import bootstrap_servers
 from headrace_stack.errors import StackError
 from headrace_stack.paths import default_home
 from headrace_stack.state import live_state

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
+from headrace_events.text import shortened
 from headrace_events.workload import Manifest, Source
 from headrace_stack.commands.api import URL_VARIABLE, Api, Refused, connect
 from headrace_stack.commands.output import printable
@@ -66,5 +67,4 @@ def lines(api: Api, manifest: Manifest, *, rows: bool) -> Iterator[str]:
 
 
 def _cut(text: str) -> str:
-    shown = printable(text)
-    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
+    return shortened(printable(text), _LONGEST)

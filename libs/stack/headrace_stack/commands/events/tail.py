@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from headrace_stack import event_tail
+from headrace_stack.bootstrap import bootstrap_servers
 from headrace_stack.commands import times
 from headrace_stack.commands.events.lines import Printer
-from headrace_stack.commands_events import bootstrap_servers
 from headrace_stack.paths import default_home
 from headrace_stack.state import live_state
 
