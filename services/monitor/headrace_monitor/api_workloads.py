@@ -150,7 +150,8 @@ async def _open_alerts(session: AsyncSession, names: Sequence[str]) -> dict[str,
     )
     found: dict[str, list[ProblemOut]] = {}
     for row in await session.scalars(query):
-        one = ProblemOut(at=row.raised_at, text=f"alert {row.name}: {row.summary}", step="")
+        text = f"alert {row.name}: {row.summary}"
+        one = ProblemOut(at=row.raised_at, text=text, step=row.next_step or "")
         found.setdefault(row.workload, []).append(one)
     return found
 

@@ -60,7 +60,9 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
             if isinstance(event.data, WorkloadApplied):
                 await first.workloads.apply(event, uow)
             audit.append(uow.session, entry(event, "t" * 32))
-        bad = AlertRaised(name="slo/error_rate", severity="critical", summary="bad")
+        bad = AlertRaised(
+            name="slo/error_rate", severity="critical", summary="bad", next_step="look there"
+        )
         await alerts.put_raised(uow.session, "docs", bad, NOW)
     async with first.unit_of_work() as uow:
         await audit.seal(uow.session)
@@ -95,6 +97,7 @@ async def test_one_workload_says_why_it_waits_and_what_to_do(http: httpx2.AsyncC
     assert texts == [
         "records refused: 20 rows are left, min_rows 50", "alert slo/error_rate: bad"
     ]  # fmt: skip
+    assert found["problems"][1]["step"] == "look there"
     assert found["links"]["console"] == "/#docs"
     assert list(found["reached"]) == ["landed"]
 

@@ -249,3 +249,16 @@ async def test_a_replay_makes_the_same_alerts(life: Watched, story: Any, tmp_pat
         assert after[table] == before[table], table
     assert (report.failed, report.unpublished) == ([], 0)
     await fresh.database.close()
+
+
+async def test_a_look_that_finds_nothing_new_writes_nothing(
+    life: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = probing(life, says("up"))
+    await watch.tick()
+
+    def written(*_: Any, **__: Any) -> Any:
+        raise AssertionError("it took the database's lock")
+
+    monkeypatch.setattr(life.service, "unit_of_work", written)
+    await watch.tick()

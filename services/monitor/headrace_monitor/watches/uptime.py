@@ -1,11 +1,14 @@
 """Raises alerts of services that do not answer; ends those, crash loops, and old dead letters."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace_kit import Service
 from headrace_monitor.adapters import alerts, uptime
 from headrace_monitor.adapters.probes import ServiceState
+from headrace_monitor.adapters.tables import AlertRow
 from headrace_monitor.core import causes
 from headrace_monitor.core import uptime as rules
 
@@ -21,25 +24,41 @@ class UptimeWatch:
         self._down_since: dict[str, datetime] = {}
 
     async def tick(self) -> None:
-        """Raise and end."""
+        """Raise and end; the database is written, and its lock taken, where something changes."""
         now = datetime.now(UTC)
-        down = self._down(now)
+        async with self._service.reading() as session:
+            open_down = await alerts.open_names(session, causes.DOWN, alerts.PLATFORM)
+            over = [*self._answering(open_down), *await self._past(session, now)]
+        known = {row.name for row in open_down}
+        new = [alert for name in self._down(now) if (alert := causes.down(name)).name not in known]
+        if not new and not over:
+            return
         async with self._service.unit_of_work() as uow:
-            for name in down:
-                await alerts.raise_in(uow, alerts.PLATFORM, causes.down(name))
-            for row in await alerts.open_names(uow.session, causes.DOWN, alerts.PLATFORM):
-                state = self._states().get(row.name.removeprefix(causes.DOWN))
-                if state is None or state.state in ("up", "not ready"):
-                    await alerts.end_in(uow, alerts.PLATFORM, row.name, "it answers again")
-            for row in await alerts.open_names(uow.session, causes.LOOP, alerts.PLATFORM):
-                name = row.name.removeprefix(causes.LOOP)
-                newest = await uptime.newest_start(uow.session, name)
-                if rules.steady(newest, now, self._state(name)):
-                    await alerts.end_in(uow, alerts.PLATFORM, row.name, "it runs on")
-            for row in await alerts.open_names(uow.session, causes.LETTERS, alerts.PLATFORM):
-                if not await uptime.letters(uow.session, row.name.removeprefix(causes.LETTERS)):
-                    reason = "none of its dead letters is left"
-                    await alerts.end_in(uow, alerts.PLATFORM, row.name, reason)
+            for alert in new:
+                await alerts.raise_in(uow, alerts.PLATFORM, alert)
+            for name, reason in over:
+                await alerts.end_in(uow, alerts.PLATFORM, name, reason)
+
+    def _answering(self, open_down: Iterable[AlertRow]) -> Iterator[tuple[str, str]]:
+        for row in open_down:
+            state = self._states().get(row.name.removeprefix(causes.DOWN))
+            if state is None or state.state in ("up", "not ready"):
+                yield row.name, "it answers again"
+
+    async def _past(self, session: AsyncSession, now: datetime) -> list[tuple[str, str]]:
+        """Return what is over of crash loops and dead letters, and why."""
+        found = []
+        for row in await alerts.open_names(session, causes.LOOP, alerts.PLATFORM):
+            name = row.name.removeprefix(causes.LOOP)
+            newest = await uptime.newest_start(session, name)
+            if rules.steady(newest, now, self._state(name)):
+                found.append((row.name, "it runs on"))
+        found += [
+            (row.name, "none of its dead letters is left")
+            for row in await alerts.open_names(session, causes.LETTERS, alerts.PLATFORM)
+            if not await uptime.letters(session, row.name.removeprefix(causes.LETTERS))
+        ]
+        return found
 
     def _state(self, name: str) -> str:
         state = self._states().get(name)
